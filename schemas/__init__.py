@@ -1,0 +1,1 @@
+"""Contracts only: resources, actions, messages, subjects. Imports nothing of ours and connects to nothing."""

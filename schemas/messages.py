@@ -1,0 +1,304 @@
+"""Every message on the log: what its body holds. Facts are in the past tense, commands in the imperative.
+
+The type of a message is its CloudEvents type (`TYPES`); a type that is not known here is an error for the reader, never
+skipped in silence. All times are broker or API times in milliseconds since 1970, never a service's own clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+from schemas.execution import Purpose
+from schemas.run_state import RunState
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """Base of the bodies of messages. Unknown fields of a newer minor version are ignored."""
+
+
+class WorkflowChanged(Body, frozen=True, kw_only=True):
+    """A WorkflowExecution of which anything but the status changed, redacted, without managedFields."""
+
+    resource_version: str
+    deleted: bool = False
+    """A tombstone: the object is gone; `object` is its last known version."""
+    synthesized: bool = False
+    """The deletion was found by a list, not seen in a watch."""
+    oversized: int = 0
+    """Size in bytes of an object too large for the log; `object` then holds its metadata only. 0: it is whole."""
+    object: msgspec.Raw
+    """The object as JSON."""
+
+
+class StatusChanged(Body, frozen=True, kw_only=True):
+    """Only the status of a WorkflowExecution changed; the decision of that sequence holds the rest."""
+
+    resource_version: str
+    phase: str = ""
+    sequence: int = 0
+
+
+class ExecutionChanged(Body, frozen=True, kw_only=True):
+    """A version of a KubernetesExecution, whole, redacted, without managedFields."""
+
+    resource_version: str
+    deleted: bool = False
+    synthesized: bool = False
+    oversized: int = 0
+    object: msgspec.Raw
+
+
+class WatchTold(Body, frozen=True, kw_only=True):
+    """The watcher's own story: what it saw, and from when to when it was blind."""
+
+    resource: str
+    what: Literal["started", "resumed", "relisted", "gap"]
+    shard: str = "0/1"
+    from_version: str = ""
+    """resourceVersion from which it watches, or the last one before the gap."""
+    to_version: str = ""
+    """resourceVersion of the list that closed the gap."""
+    blind_from: int = 0
+    blind_to: int = 0
+    published: int = 0
+    """Changes that the list brought."""
+    tombstones: int = 0
+    """Deletions that nobody had seen."""
+    reason: str = ""
+
+
+class WorkflowRef(Body, frozen=True, kw_only=True):
+    """The workflow that a message is about."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+class Cause(msgspec.Struct, frozen=True, array_like=True):
+    """A message that a decision was made of, in the order in which it was taken in."""
+
+    id: str
+    sequence: int
+    type: str
+
+
+class Transition(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
+    """One step from one state to the next; each becomes one public event named `what`."""
+
+    entity: Literal["workflow", "step"]
+    what: str
+    before: str
+    after: str
+    step: int = 0
+    attempt: int = 0
+    action: str = ""
+    reason: str = ""
+    """One word for programs; names the rule that fired."""
+    message: str = ""
+
+
+class CreateExecution(Body, frozen=True, kw_only=True, tag_field="kind", tag="create_execution"):
+    """Create the KubernetesExecution of one attempt of a ready step."""
+
+    name: str
+    step: int
+    attempt: int
+    purpose: Purpose = "execute"
+    action: str
+    parameters: dict[str, Any] = {}
+    """As in the log: what redaction took out, the bridge fills in again from the object itself."""
+    target_cluster: str = ""
+    timeout: str
+    idempotency_key: str
+    hold: bool = False
+    """Keep the object by a finalizer until its end is in the log: the action must not be done twice."""
+
+
+class DeleteExecution(Body, frozen=True, kw_only=True, tag_field="kind", tag="delete_execution"):
+    """Delete an execution whose creation was observed."""
+
+    name: str
+    uid: str
+    step: int
+    hold: bool = False
+    """Whether it carries our finalizer, which must be taken off too."""
+
+
+class ReleaseExecution(Body, frozen=True, kw_only=True, tag_field="kind", tag="release_execution"):
+    """Take our finalizer off an execution: its end is in the log."""
+
+    name: str
+    uid: str
+    step: int
+
+
+class HoldWorkflow(Body, frozen=True, kw_only=True, tag_field="kind", tag="hold_workflow"):
+    """Put our finalizer on the workflow, so that its end is recorded before it goes."""
+
+
+class ReleaseWorkflow(Body, frozen=True, kw_only=True, tag_field="kind", tag="release_workflow"):
+    """Take our finalizer off the workflow: its end is in the log."""
+
+
+Command = CreateExecution | DeleteExecution | ReleaseExecution | HoldWorkflow | ReleaseWorkflow
+
+
+class Refusal(Body, frozen=True, kw_only=True):
+    """A request of a person that is not carried out, and why."""
+
+    operation: str
+    message: str
+
+
+class Decision(Body, frozen=True, kw_only=True):
+    """Version `version` of a run: why, what changed, what is to be done, and the whole state after it.
+
+    Commands are known by `<uid>/<version>/<index>`. The next decision expects this one's sequence.
+    """
+
+    workflow: WorkflowRef
+    correlation_id: str
+    version: int
+    """1, 2, 3 ... without a gap."""
+    now: int
+    """Largest broker time of the causes so far: the time that the decision knows, in ms."""
+    causes: tuple[Cause, ...]
+    transitions: tuple[Transition, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    commands: tuple[Command, ...] = ()
+    state: RunState
+
+
+class CommandRefused(Body, frozen=True, kw_only=True):
+    """A command that the cluster will never accept: what it was and what the cluster said."""
+
+    workflow: WorkflowRef
+    command_id: str
+    """`<workflow uid>/<decision version>/<index>`."""
+    command: str
+    step: int = 0
+    attempt: int = 0
+    purpose: Purpose = "execute"
+    reason: str
+    """In one word: name_conflict, forbidden, invalid, gone."""
+    message: str = ""
+
+
+class AlertFired(Body, frozen=True, kw_only=True):
+    """A signal from outside: an alert fired for a workflow that is being monitored."""
+
+    workflow: WorkflowRef
+    alert: str
+    message: str = ""
+
+
+class DeadLettered(Body, frozen=True, kw_only=True):
+    """A message that a consumer cannot handle, whole, with the reason."""
+
+    consumer: str
+    stream: str
+    sequence: int
+    subject: str
+    headers: dict[str, str] = {}
+    data: bytes
+    error: str
+    """What is wrong with it, for the person who mends it."""
+
+
+class StepRef(Body, frozen=True, kw_only=True):
+    """The step that a public event is about."""
+
+    number: int
+    attempt: int = 0
+    action: str = ""
+
+
+class PublicEvent(Body, frozen=True, kw_only=True):
+    """Data of a public event: one transition of a workflow or of a step."""
+
+    workflow: WorkflowRef
+    step: StepRef | None = None
+    before: str
+    after: str
+    reason: str = ""
+    message: str = ""
+    sequence: int
+    """Version of the decision that the event was made of."""
+    time: int
+    """When it was decided, in ms since 1970."""
+
+
+TYPES: Final[dict[str, type[msgspec.Struct]]] = {
+    "io.kubernaut.log.workflow-changed.v1": WorkflowChanged,
+    "io.kubernaut.log.status-changed.v1": StatusChanged,
+    "io.kubernaut.log.execution-changed.v1": ExecutionChanged,
+    "io.kubernaut.log.watch-told.v1": WatchTold,
+    "io.kubernaut.log.decision.v1": Decision,
+    "io.kubernaut.log.command-refused.v1": CommandRefused,
+    "io.kubernaut.log.alert-fired.v1": AlertFired,
+    "io.kubernaut.log.dead-lettered.v1": DeadLettered,
+}
+TYPE_OF: Final[dict[type[msgspec.Struct], str]] = {body: name for name, body in TYPES.items()}
+
+WORKFLOW_EVENTS: Final = (
+    "planned",
+    "validated",
+    "approved",
+    "rejected",
+    "started",
+    "paused",
+    "resumed",
+    "completed",
+    "failed",
+    "cancelled",
+    "rolled_back",
+    "deleted",
+)
+STEP_EVENTS: Final = (
+    "ready",
+    "started",
+    "completed",
+    "failed",
+    "retrying",
+    "skipped",
+    "cancelled",
+    "rolled_back",
+)
+
+
+def public_type(entity: str, what: str) -> str:
+    """CloudEvents type of a public event, such as `io.kubernaut.step.completed.v1`."""
+    return f"io.kubernaut.{entity}.{what}.v1"
+
+
+_DECODERS: Final = {name: msgspec.json.Decoder(body) for name, body in TYPES.items()}
+_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
+
+
+class UnknownTypeError(ValueError):
+    """The message is of a type that this version does not know."""
+
+
+def decode(kind: str, data: bytes) -> msgspec.Struct:
+    """Return the body of a message of the CloudEvents type `kind`.
+
+    Raises UnknownTypeError for a type that is not in `TYPES`, msgspec.DecodeError or msgspec.ValidationError (which
+    names the field) for a body that is none.
+    """
+    decoder = _DECODERS.get(kind)
+    if decoder is None:
+        message = f"no message type {kind!r} is known; a newer version of kubernaut-workflow may have written it"
+        raise UnknownTypeError(message)
+    try:
+        body: msgspec.Struct = decoder.decode(data)
+    except RecursionError as error:
+        raise msgspec.DecodeError("nested deeper than any message is") from error
+    return body
+
+
+def encode(body: msgspec.Struct) -> bytes:
+    """Return the canonical JSON of a body: the same value gives the same bytes in any process."""
+    return _ENCODER.encode(body)
