@@ -1,0 +1,37 @@
+# One command a duty. Every path is relative to this folder, so `make -C elsewhere/kubernaut-workflow demo` works too.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench generate lock clean
+
+BIN := .venv/bin
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: ## make .venv with everything that is needed, .venv/bin/kubernaut included
+	@PYTHON="$(PYTHON)" ./scripts/bootstrap
+
+demo: setup ## run the sample workflows on real parts, shown live
+	@$(BIN)/kubernaut demo
+
+lint: setup ## style, types, layers, and whether generated files are current
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m schemas.generate --check
+
+test: lint ## all of lint, then every test on real parts
+	$(BIN)/python -m pytest
+
+bench: setup ## measure throughput, handoff, CPU and memory beside the floor
+	$(BIN)/python -m benchmarks
+
+generate: setup ## write the files that are made from schemas/
+	$(BIN)/python -m schemas.generate
+
+lock: setup ## choose the dependencies anew and write requirements/dev.lock
+	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url -o requirements/dev.lock
+
+clean: ## delete .venv and what tools have cached here
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The command line and the local stack of kubernaut-workflow; no service imports from here."""

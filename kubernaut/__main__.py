@@ -1,0 +1,50 @@
+import importlib
+
+import click
+
+# Name -> (where the command is, what it does). Nothing is imported before its command is used, so that help is fast.
+COMMANDS = {
+    "up": ("kubernaut.cli.stack:up", "Start the whole system on this machine."),
+    "status": ("kubernaut.cli.stack:status", "Show the processes of a running system and how they do."),
+    "env": ("kubernaut.cli.stack:env", "Print shell lines that point clients to a running system."),
+    "down": ("kubernaut.cli.stack:down", "End a running system."),
+    "demo": ("kubernaut.cli.demo:demo", "Start the system and run the sample workflows, live."),
+    "run": ("kubernaut.cli.workflows:run", "Apply a workflow and follow it to its end."),
+    "list": ("kubernaut.cli.workflows:list_", "List the runs."),
+    "get": ("kubernaut.cli.workflows:get", "Show one run."),
+    "watch": ("kubernaut.cli.workflows:watch", "Follow one run live."),
+    "events": ("kubernaut.cli.events:events", "Show the public events."),
+}
+
+
+class LazyGroup(click.Group):
+    """Commands by name, each imported when it is used and not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names in the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}:{attribute} is no click command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="kubernaut-workflow", prog_name="kubernaut")
+def main() -> None:
+    """Event-driven remediation workflows for Kubernetes: run them, watch them, and the system that runs them."""
+
+
+if __name__ == "__main__":
+    main(prog_name="kubernaut")
