@@ -1,0 +1,117 @@
+"""The announcer's loop: publishes each decision's transitions as public events, each once, in order.
+
+Not on a step's way. Any number of announcers may run: an event is published only right after the one with the ordinal
+before it, under an expected sequence over all events of the run; who finds a gap fills it from the log.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from contextlib import aclosing
+
+import msgspec
+import structlog
+
+from runtime.backoff import Backoff
+from runtime.deadletters import bury
+from runtime.errors import ConflictError, UnavailableError
+from runtime.keyed import KeyedWork
+from runtime.ports import Delivery, Log
+from scheduler.announce import ORDINAL, events, first_ordinal
+from scheduler.gather import decode_decision
+from schemas import subjects
+from schemas.messages import Decision
+
+IN_HAND = 512
+SIDE_BY_SIDE = 16
+REMEMBERED = 5_000
+TRIES = 20
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The last public event of a run."""
+
+    ordinal: int = -1
+    sequence: int = 0
+
+
+class Announcer:
+    """Makes the public events from the decisions."""
+
+    def __init__(self, log: Log, logger: structlog.typing.FilteringBoundLogger) -> None:
+        self._log = log
+        self._logger = logger
+        self._heads: OrderedDict[str, Head] = OrderedDict()
+        self._backoff = Backoff(first=0.5, most=5.0)
+        self.work = KeyedWork(self.handle, side_by_side=SIDE_BY_SIDE)
+
+    async def pull(self) -> None:
+        """Take decisions from the log for ever."""
+        async with aclosing(self._log.consume(subjects.ANNOUNCER, in_hand=IN_HAND)) as deliveries:
+            async for delivery in deliveries:
+                self.work.add(delivery.message.subject.rsplit(".", 1)[1], delivery)
+
+    async def handle(self, uid: str, deliveries: list[Delivery]) -> None:
+        """Publish the events of all waiting decisions of one workflow, then acknowledge."""
+        for delivery in deliveries:
+            try:
+                decision = decode_decision(delivery.message)
+            except (ValueError, TypeError, msgspec.MsgspecError) as error:
+                await bury(self._log, delivery, consumer=subjects.ANNOUNCER.name, error=str(error))
+                continue
+            try:
+                await self._announce(uid, decision, delivery.message.headers["ce-id"])
+            except UnavailableError as error:
+                self._heads.pop(uid, None)
+                self._logger.warning("announcement_delayed", workflow=uid, error=str(error))
+                await delivery.nak(self._backoff.next())
+                continue
+            self._backoff.reset()
+            await delivery.ack()
+
+    async def _announce(self, uid: str, decision: Decision, decision_id: str) -> None:
+        namespace = decision.workflow.namespace
+        for _ in range(TRIES):
+            head = self._heads.get(uid) or await self._read_head(namespace, uid)
+            try:
+                if head.ordinal < first_ordinal(decision) - 1:
+                    head = await self._fill(namespace, uid, head, decision)
+                head = await self._publish(namespace, uid, head, decision, decision_id)
+            except ConflictError:
+                self._heads.pop(uid, None)
+                continue
+            self._remember(uid, head)
+            return
+        message = f"{TRIES} others were first in a row"
+        raise UnavailableError(message)
+
+    async def _publish(self, namespace: str, uid: str, head: Head, decision: Decision, decision_id: str) -> Head:
+        for event in events(decision, decision_id):
+            ordinal = int(event.extensions[ORDINAL])
+            if ordinal <= head.ordinal:
+                continue
+            published = await self._log.publish(
+                event, expect=head.sequence, expect_filter=subjects.events_of(namespace, uid)
+            )
+            head = Head(ordinal, published.sequence)
+        return head
+
+    async def _fill(self, namespace: str, uid: str, head: Head, until: Decision) -> Head:
+        """Publish the events of the decisions before `until` that nobody has announced yet."""
+        async with aclosing(self._log.scan(subjects.LOG.name, subjects.decision(uid))) as decisions:
+            async for stored in decisions:
+                decision = decode_decision(stored)
+                if decision.version >= until.version:
+                    break
+                head = await self._publish(namespace, uid, head, decision, stored.headers["ce-id"])
+        return head
+
+    async def _read_head(self, namespace: str, uid: str) -> Head:
+        stored = await self._log.last(subjects.EVENT_STREAM.name, subjects.events_of(namespace, uid))
+        return Head(int(stored.headers[f"ce-{ORDINAL}"]), stored.sequence) if stored else Head()
+
+    def _remember(self, uid: str, head: Head) -> None:
+        self._heads[uid] = head
+        self._heads.move_to_end(uid)
+        while len(self._heads) > REMEMBERED:
+            self._heads.popitem(last=False)

@@ -1,0 +1,129 @@
+"""Gathering: what a decision needs, read from the log. Decides nothing and keeps nothing that it cannot read again."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import msgspec
+
+from runtime.ports import Log, Stored
+from scheduler.definition import Definition
+from scheduler.definition import read as read_definition
+from scheduler.inputs import Input, read_execution
+from scheduler.plan import Plan, make
+from schemas import subjects
+from schemas.cloudevents import from_message
+from schemas.messages import (
+    Cause,
+    CommandRefused,
+    Decision,
+    ExecutionChanged,
+    WorkflowChanged,
+    decode,
+)
+
+REMEMBERED_STEPS = 20_000
+"""Steps of all runs together whose plans and states are kept in memory: about 40 MB at most."""
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """The last decision of a run, where it is, and the plan; all None or 0 for a run that has none."""
+
+    previous: Decision | None = None
+    sequence: int = 0
+    plan: Plan | None = None
+    fresh: bool = False
+    """Just read from the log, not from memory."""
+
+
+class Memory:
+    """The runs that were decided on last, for speed only: dropping any of it is always right."""
+
+    def __init__(self) -> None:
+        self._runs: OrderedDict[str, Known] = OrderedDict()
+        self._steps = 0
+
+    def get(self, uid: str) -> Known | None:
+        """Return what is remembered of a run."""
+        known = self._runs.get(uid)
+        if known is not None:
+            self._runs.move_to_end(uid)
+        return known
+
+    def put(self, uid: str, known: Known) -> None:
+        """Remember a run, and forget the ones not used for longest when they are too many."""
+        self.drop(uid)
+        self._runs[uid] = known
+        self._steps += _size(known)
+        while self._steps > REMEMBERED_STEPS and len(self._runs) > 1:
+            self.drop(next(iter(self._runs)))
+
+    def drop(self, uid: str) -> None:
+        """Forget a run."""
+        known = self._runs.pop(uid, None)
+        if known is not None:
+            self._steps -= _size(known)
+
+
+def _size(known: Known) -> int:
+    return 1 + (len(known.plan.steps) if known.plan else 0)
+
+
+async def load(log: Log, uid: str) -> Known:
+    """Read the last decision of a run and the definition that it was planned with."""
+    stored = await log.last(subjects.LOG.name, subjects.decision(uid))
+    if stored is None:
+        return Known(fresh=True)
+    previous = decode_decision(stored)
+    definition = await log.get(subjects.LOG.name, previous.state.definition_sequence)
+    if definition is None:  # past retention: the object as it is now; its spec cannot have changed
+        definition = await newest_definition(log, previous.workflow.namespace, uid)
+    plan = plan_of(definition) if definition else None
+    return Known(previous=previous, sequence=stored.sequence, plan=plan, fresh=True)
+
+
+async def newest_definition(log: Log, namespace: str, uid: str) -> Stored | None:
+    """Return the last whole change message of a workflow."""
+    return await log.last(subjects.LOG.name, subjects.workflow_change(namespace, uid))
+
+
+def decode_decision(stored: Stored) -> Decision:
+    """Return the decision in a message. Raises ValueError or msgspec.MsgspecError when it holds none."""
+    event = from_message(stored.subject, dict(stored.headers), stored.data)
+    body = decode(event.type, stored.data)
+    if not isinstance(body, Decision):
+        message = f"{event.type} is no decision"
+        raise TypeError(message)
+    return body
+
+
+def plan_of(stored: Stored) -> Plan | None:
+    """Plan the definition in a change message; None when it holds none. Raises like `read_input`."""
+    seen = read_input(stored)
+    return make(seen.fact) if seen and isinstance(seen.fact, Definition) else None
+
+
+def workflow_of(subject: str) -> str:
+    """Return the workflow uid that a subject of the scheduler's inputs names."""
+    tokens = subject.split(".")
+    return tokens[4] if tokens[1] == "change" else tokens[2]
+
+
+def read_input(stored: Stored) -> Input | None:
+    """Read a message; None for a kind that nothing is decided on. Pure.
+
+    Raises MalformedError, UnknownTypeError or msgspec.MsgspecError for one that can never be handled.
+    """
+    event = from_message(stored.subject, dict(stored.headers), stored.data)
+    cause = Cause(event.id, stored.sequence, event.type)
+    body = decode(event.type, stored.data)
+    match body:
+        case WorkflowChanged():
+            namespace, uid = stored.subject.split(".")[3:5]
+            fact = read_definition(body, uid=uid, namespace=namespace, sequence=stored.sequence)
+            return Input(cause=cause, time_ms=stored.time_ms, fact=fact)
+        case ExecutionChanged():
+            return Input(cause=cause, time_ms=stored.time_ms, fact=read_execution(body))
+        case CommandRefused():
+            return Input(cause=cause, time_ms=stored.time_ms, fact=body)
+    return None

@@ -1,0 +1,120 @@
+"""What the scheduler counts, from the decisions that it published. Labels never grow with the number of workflows."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Histogram
+
+from runtime.metrics import REGISTRY
+from scheduler.inputs import Execution, Input
+from scheduler.plan import Plan
+from schemas.messages import Decision
+from schemas.run_state import RunState
+from schemas.workflow_status import TERMINAL_PHASES
+
+_SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 2700)
+_FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)
+_COUNTS = (1, 2, 3, 5, 10, 20, 50, 100, 256)
+
+RUNS = Counter("workflowexecution_total", "Runs that ended, by how", ["status"], registry=REGISTRY)
+RUNS_STARTED = Counter("workflowexecution_started_total", "Runs that were taken in", registry=REGISTRY)
+RUN_SECONDS = Histogram(
+    "workflowexecution_duration_seconds",
+    "From the first decision of a run to its end",
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+STEPS = Counter(
+    "workflowexecution_step_execution_total", "Steps that ended, by how", ["status", "action"], registry=REGISTRY
+)
+STEP_SECONDS = Histogram(
+    "workflowexecution_step_execution_duration_seconds",
+    "From the command of a step to its end",
+    ["action"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+PLANNING_SECONDS = Histogram(
+    "workflowexecution_dependency_resolution_duration_seconds",
+    "Making the plan of a run",
+    buckets=_FAST,
+    registry=REGISTRY,
+)
+EDGES = Histogram(
+    "workflowexecution_dependency_graph_complexity",
+    "Dependencies of a run",
+    buckets=(0, *_COUNTS, 1000),
+    registry=REGISTRY,
+)
+PARALLEL = Histogram(
+    "workflowexecution_parallel_steps_count", "Steps of the widest wave of a run", buckets=_COUNTS, registry=REGISTRY
+)
+EFFICIENCY = Histogram(
+    "workflowexecution_parallel_execution_efficiency",
+    "Share of the time that steps would take one after the other which running side by side saved, 0 to 1",
+    buckets=(0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+    registry=REGISTRY,
+)
+STEP_COUNT = Histogram("workflowexecution_step_count", "Steps of a run", buckets=_COUNTS, registry=REGISTRY)
+HANDOFF_SECONDS = Histogram(
+    "kubernaut_handoff_seconds",
+    "From the message that made a step ready to the message that its execution exists, by broker time",
+    buckets=_FAST,
+    registry=REGISTRY,
+)
+DECISIONS = Counter("kubernaut_decisions_total", "Decisions published", registry=REGISTRY)
+IGNORED = Counter("kubernaut_inputs_without_effect_total", "Messages that changed nothing", registry=REGISTRY)
+UNKNOWN_PHASES = Counter(
+    "kubernaut_unknown_execution_phases_total", "Executions seen in a phase that is not known", registry=REGISTRY
+)
+
+
+def count(decision: Decision, plan: Plan, inputs: list[Input]) -> None:
+    """Count what a published decision holds."""
+    DECISIONS.inc()
+    state = decision.state
+    ended = {"completed", "failed", "skipped", "cancelled"}
+    for transition in decision.transitions:
+        if transition.entity == "workflow":
+            if transition.what == "started":
+                _count_start(plan)
+        elif transition.after in ended:
+            step = state.steps[plan.place[transition.step]]
+            STEPS.labels(transition.after, transition.action).inc()
+            if step.started_at:
+                STEP_SECONDS.labels(transition.action).observe((step.ended_at - step.started_at) / 1000)
+        elif transition.what == "started":
+            _count_handoff(state, plan, transition.step, inputs)
+    if decision.version == 1:
+        RUNS_STARTED.inc()
+    if state.phase in TERMINAL_PHASES and state.ended_at == decision.now and _ends(decision):
+        RUNS.labels(state.phase).inc()
+        RUN_SECONDS.observe((state.ended_at - state.started_at) / 1000)
+        _count_efficiency(state)
+
+
+def _ends(decision: Decision) -> bool:
+    return any(
+        t.entity == "workflow" and t.after in TERMINAL_PHASES and t.before != t.after for t in decision.transitions
+    )
+
+
+def _count_start(plan: Plan) -> None:
+    STEP_COUNT.observe(len(plan.steps))
+    EDGES.observe(sum(len(before) for before in plan.before.values()))
+    if plan.state:
+        PARALLEL.observe(max(len(wave) for wave in plan.state.waves))
+
+
+def _count_handoff(state: RunState, plan: Plan, number: int, inputs: list[Input]) -> None:
+    step = state.steps[plan.place[number]]
+    for seen in inputs:
+        if isinstance(seen.fact, Execution) and seen.fact.uid == step.execution_uid:
+            HANDOFF_SECONDS.observe(max(0, seen.time_ms - step.started_at) / 1000)
+            return
+
+
+def _count_efficiency(state: RunState) -> None:
+    apart = sum(step.ended_at - step.started_at for step in state.steps if step.started_at)
+    together = state.ended_at - state.started_at
+    if apart > 0:
+        EFFICIENCY.observe(max(0.0, 1 - together / apart))
