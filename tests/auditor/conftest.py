@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from auditor.migrations import migrate
+from tests.auditor.accounts import FakeAudit, RealAudit
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.auditor.accounts import Audit, Connection
+
+
+@pytest_asyncio.fixture
+async def empty_database(database_url: str) -> AsyncIterator[str]:
+    """The address of a database of the test's own, with nothing in it."""
+    name = f"audit_{uuid.uuid4().hex}"
+    server = await asyncpg.connect(database_url)
+    await server.execute(f"CREATE DATABASE {name}")
+    try:
+        yield urlunsplit(urlsplit(database_url)._replace(path=f"/{name}"))
+    finally:
+        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await server.close()
+
+
+@pytest_asyncio.fixture
+async def audit_database(empty_database: str) -> str:
+    """The address of a database of the test's own with the audit's tables."""
+    await migrate(empty_database)
+    return empty_database
+
+
+@pytest_asyncio.fixture
+async def database(audit_database: str) -> AsyncIterator[Connection]:
+    """A connection of the test's own to the audit."""
+    connection = await asyncpg.connect(audit_database)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(params=["fake", pytest.param("postgresql", marks=pytest.mark.real)])
+def audit(request: pytest.FixtureRequest) -> Audit:
+    """An empty audit: a test that asks for it runs on the fake and on PostgreSQL."""
+    audit: Audit = request.getfixturevalue("fake_audit" if request.param == "fake" else "real_audit")
+    return audit
+
+
+@pytest.fixture
+def fake_audit() -> FakeAudit:
+    """An empty audit in memory."""
+    return FakeAudit()
+
+
+@pytest_asyncio.fixture
+async def real_audit(audit_database: str) -> AsyncIterator[RealAudit]:
+    """An empty audit in PostgreSQL."""
+    audit = RealAudit(audit_database)
+    yield audit
+    await audit.close()
