@@ -275,7 +275,7 @@ def test_watch_exits_as_the_run_ended(cluster: EndingCluster) -> None:
     """`watch` has the exit codes of `run`."""
     cluster.put(WORKFLOWS, an_ended_workflow(outcome="partial_success"))
 
-    assert kubernaut("watch", "leak").exit_code == 2
+    assert kubernaut("watch", "leak").exit_code == 3
 
 
 def test_ctrl_c_leaves_the_run_and_says_how_to_follow_it(

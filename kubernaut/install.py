@@ -1,0 +1,141 @@
+"""`python -m kubernaut.install`: makes what the services need and never make themselves. Idempotent.
+
+Streams and consumers on NATS, resource definitions on the Kubernetes API, tables in PostgreSQL; each may be installed
+alone, with the credentials that it alone needs. Servers that are still coming up are waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from kubernaut.install_streams import install_streams
+from runtime import logs
+from runtime.backoff import Backoff
+from runtime.errors import KubernautError, SettingsError, UnavailableError
+from runtime.health import Dependency
+from runtime.nats_connection import Connection
+from runtime.settings import DATABASE_EXAMPLE, NATS_EXAMPLE, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+PARTS: Final = ("streams", "crds", "migrations")
+_EXIT_FAILED: Final = 1
+_CONNECT_SECONDS: Final = 2.0
+
+
+async def install(
+    environment: Mapping[str, str], parts: tuple[str, ...], *, replicas: int | None, seconds: float
+) -> list[str]:
+    """Install the parts side by side and return a line for each thing that was made or changed.
+
+    `seconds`: how long servers that do not answer are waited for. Raises SettingsError, RefusedError,
+    UnavailableError.
+    """
+    works: dict[str, Callable[[], Awaitable[list[str]]]] = {
+        "streams": lambda: _streams(environment, replicas),
+        "crds": lambda: _crds(environment),
+        "migrations": lambda: _migrations(environment),
+    }
+    results = await asyncio.gather(
+        *(_patiently(part, works[part], seconds) for part in parts),
+        return_exceptions=True,
+    )
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [line for result in results if not isinstance(result, BaseException) for line in result]
+
+
+async def _patiently(part: str, work: Callable[[], Awaitable[list[str]]], seconds: float) -> list[str]:
+    backoff = Backoff(first=0.1, most=2.0)
+    reason = "no answer"
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                try:
+                    return await work()
+                except UnavailableError as error:
+                    reason = str(error)
+                await asyncio.sleep(backoff.next())
+    except TimeoutError:
+        message = f"could not install the {part} within {seconds:g} s: {reason}"
+        raise UnavailableError(message) from None
+
+
+async def _streams(environment: Mapping[str, str], replicas: int | None) -> list[str]:
+    url = _needed(environment, "NATS_URL", NATS_EXAMPLE)
+    health = Dependency("nats")
+    connection = Connection(url, "install", health, logs.get_logger("install"))
+    keep = asyncio.create_task(connection.keep())
+    try:
+        try:
+            await asyncio.wait_for(connection.wait(), _CONNECT_SECONDS)
+        except TimeoutError:
+            message = f"NATS ({_without_password(url)}): {health.detail}"
+            raise UnavailableError(message) from None
+        return await install_streams(connection, replicas=replicas)
+    finally:
+        await connection.close()
+        await keep
+
+
+async def _crds(environment: Mapping[str, str]) -> list[str]:
+    # Here, because whoever installs the other parts needs no client of this one.
+    from kubernaut.install_crds import install_crds  # noqa: PLC0415
+    from runtime.cluster import connect  # noqa: PLC0415
+
+    cluster = await connect(Settings(nats_url="", kubeconfig=environment.get("KUBECONFIG") or None))
+    try:
+        return await install_crds(cluster)
+    finally:
+        await cluster.close()
+
+
+async def _migrations(environment: Mapping[str, str]) -> list[str]:
+    from auditor.migrations import migrate  # noqa: PLC0415 - as above
+
+    names = await migrate(_needed(environment, "DATABASE_URL", DATABASE_EXAMPLE))
+    return [f"applied migration {name}" for name in names]
+
+
+def _needed(environment: Mapping[str, str], variable: str, example: str) -> str:
+    value = environment.get(variable, "").strip()
+    if not value:
+        message = f"{variable} is not set; set it, such as {example}, or choose other parts with --only"
+        raise SettingsError(message)
+    return value
+
+
+def _without_password(url: str) -> str:
+    return ", ".join(address.rpartition("@")[2].removeprefix("nats://") for address in url.split(","))
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--only", "parts", multiple=True, type=click.Choice(PARTS), help="Install this part; may be given more than once."
+)
+@click.option("--replicas", type=click.IntRange(1, 5), help="Copies of each stream; what is there stays without it.")
+@click.option("--timeout", "seconds", default=60.0, show_default=True, help="Seconds to wait for servers to come up.")
+def main(parts: tuple[str, ...], replicas: int | None, seconds: float) -> None:
+    """Install streams and consumers (NATS_URL), resource definitions (KUBECONFIG) and tables (DATABASE_URL)."""
+    chosen = tuple(part for part in PARTS if part in parts) or PARTS
+    logs.configure("error")
+    try:
+        done = asyncio.run(install(os.environ, chosen, replicas=replicas, seconds=seconds))
+    except KubernautError as error:
+        click.echo(f"kubernaut.install: {error}", err=True)
+        sys.exit(_EXIT_FAILED)
+    for line in done:
+        click.echo(line)
+    if not done:
+        click.echo(f"nothing to do: {', '.join(chosen)} are as they must be")
+
+
+if __name__ == "__main__":
+    main()

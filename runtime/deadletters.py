@@ -1,0 +1,61 @@
+"""Messages that a consumer can never handle: copied whole to the dead letters, then never delivered to it again."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from runtime import metrics
+from runtime.errors import TooLargeError, UnavailableError
+from runtime.ports import Delivery, Log, Stored
+from schemas import subjects
+from schemas.cloudevents import MESSAGE_ID, Event
+from schemas.messages import TYPE_OF, DeadLettered, encode
+from schemas.names import digest
+
+_RETRY_SECONDS: Final = 5.0
+_ID_CHARACTERS: Final = 200
+_ERROR_CHARACTERS: Final = 4000
+
+
+async def bury(log: Log, delivery: Delivery, *, consumer: str, error: str) -> None:
+    """Publish the message, whole, with the reason to the dead letters of `consumer`, then end its delivery.
+
+    A message that is too large when wrapped is kept without its body, which stays in its stream at the sequence that
+    the dead letter names. When the log cannot be reached the message is given back and comes again; nothing is raised.
+    """
+    message = delivery.message
+    try:
+        try:
+            await log.publish(_event(message, consumer, error, message.data))
+        except TooLargeError:
+            note = f"{error} (body of {len(message.data)} bytes left out: it does not fit)"
+            await log.publish(_event(message, consumer, note, b""))
+    except UnavailableError:
+        await delivery.nak(_RETRY_SECONDS)
+        return
+    metrics.DEAD_LETTERS.labels(consumer).inc()
+    await delivery.term()
+
+
+def _event(message: Stored, consumer: str, error: str, data: bytes) -> Event:
+    body = DeadLettered(
+        consumer=consumer,
+        stream=message.stream,
+        sequence=message.sequence,
+        subject=message.subject,
+        headers=dict(message.headers),
+        data=data,
+        error=error[:_ERROR_CHARACTERS],
+    )
+    cause = message.headers.get(MESSAGE_ID, "")[:_ID_CHARACTERS]
+    # The body is part of the id: a message without an id of its own is known by nothing else for certain.
+    known_by = digest(consumer, message.stream, message.subject, cause, message.data.hex() if not cause else "")
+    return Event(
+        subject=subjects.dead_letter(consumer),
+        id=f"deadletter/{known_by}",
+        type=TYPE_OF[DeadLettered],
+        source=f"/kubernaut/{consumer}",
+        data=encode(body),
+        correlation_id=message.headers.get("ce-correlationid", ""),
+        causation_id=cause,
+    )

@@ -1,0 +1,192 @@
+"""The port `Log` on JetStream: one object a process, over one connection. Must never create anything on the server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from runtime import metrics
+from runtime.errors import KubernautError, NotFoundError, UnavailableError
+from runtime.nats_connection import SILENT_SECONDS, Connection
+from runtime.nats_headers import status_of
+from runtime.nats_publish import Publisher
+from runtime.nats_pull import Puller
+from runtime.nats_scan import scan
+from runtime.nats_stored import from_api, from_direct
+from schemas.subjects import STREAMS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+
+    import structlog
+
+    from runtime.health import Dependency
+    from runtime.ports import Delivery, Published, Stored
+    from schemas.cloudevents import Event
+    from schemas.subjects import Consumer
+
+_PULSE_SECONDS: Final = 5.0
+_VERIFY_SECONDS: Final = 1.0
+_NOT_THERE: Final = 404
+
+
+class _Config(msgspec.Struct):
+    num_replicas: int = 1
+    allow_direct: bool = False
+
+
+class _State(msgspec.Struct):
+    last_seq: int = 0
+
+
+class _StreamInfo(msgspec.Struct):
+    config: _Config
+    state: _State
+
+
+_INFOS: Final = msgspec.json.Decoder(_StreamInfo)
+
+
+class NatsLog:
+    """The event log on NATS. `keep` must run for as long as it is used."""
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        health: Dependency,
+        log: structlog.typing.FilteringBoundLogger,
+        *,
+        silence: float = SILENT_SECONDS,
+    ) -> None:
+        """`url`: addresses separated by commas; `name`: of the service; `silence`: of a dead connection, in seconds."""
+        self._connection = Connection(url, name, health, log, silence=silence)
+        self._publisher = Publisher(self._connection, self._from_leader)
+        self._health = health
+        self._log = log
+        self._direct: dict[str, bool] = {}
+        self._last_sequences: dict[str, int] = {}
+        self._consumers: tuple[Consumer, ...] = ()
+        self._pullers: set[Puller] = set()
+        self._verified = asyncio.Event()
+
+    async def keep(self) -> None:
+        """Keep it connected, look after streams and consumers, and tell how it is, until `close`."""
+        async with asyncio.TaskGroup() as group:
+            pulse = group.create_task(self._pulse())
+            await self._connection.keep()
+            pulse.cancel()
+
+    async def close(self) -> None:
+        """Send what is left to send and end the connection; `keep` then returns."""
+        await self._connection.close()
+
+    async def verified(self, consumers: Iterable[Consumer] = ()) -> None:
+        """Return once it is connected and the streams and these consumers are there; waits as long as it takes."""
+        self._consumers = (*self._consumers, *consumers)
+        self._verified.clear()
+        await self._verified.wait()
+
+    async def publish(self, event: Event, *, expect: int | None = None, expect_filter: str | None = None) -> Published:
+        """See `Log.publish`."""
+        return await self._publisher.publish(event, expect, expect_filter)
+
+    async def last(self, stream: str, subject: str) -> Stored | None:
+        """See `Log.last`."""
+        if self._direct.get(stream):
+            return await self._directly(stream, {"last_by_subj": subject})
+        return await self._from_leader(stream, subject)
+
+    async def get(self, stream: str, sequence: int) -> Stored | None:
+        """See `Log.get`."""
+        if self._direct.get(stream):
+            return await self._directly(stream, {"seq": sequence})
+        return await self._by_api(stream, {"seq": sequence})
+
+    def scan(
+        self, stream: str, subject: str, *, last_per_subject: bool = False, start: int = 1
+    ) -> AsyncGenerator[Stored, None]:
+        """See `Log.scan`."""
+        return scan(self._connection, stream, subject, last_per_subject=last_per_subject, start=start)
+
+    async def consume(self, consumer: Consumer, *, in_hand: int) -> AsyncGenerator[Delivery, None]:
+        """See `Log.consume`."""
+        puller = Puller(self._connection, consumer, in_hand, self._log)
+        self._pullers.add(puller)
+        puller.start()
+        try:
+            while True:
+                yield await puller.next()
+        finally:
+            puller.stop()
+            self._pullers.discard(puller)
+
+    async def _from_leader(self, stream: str, subject: str) -> Stored | None:
+        return await self._by_api(stream, {"last_by_subj": subject})
+
+    async def _by_api(self, stream: str, wanted: dict[str, str | int]) -> Stored | None:
+        try:
+            return from_api(stream, await self._connection.api(f"STREAM.MSG.GET.{stream}", wanted))
+        except NotFoundError:
+            return None
+
+    async def _directly(self, stream: str, wanted: dict[str, str | int]) -> Stored | None:
+        """Read without base64 and without the API's queue.
+
+        Any replica answers a direct get, and may lag. So it is used only where the stream has one: then that one is
+        the leader and there is no other answer.
+        """
+        subject = f"$JS.API.DIRECT.GET.{stream}"
+        reply = await self._connection.request(subject, msgspec.json.encode(wanted))
+        status, what = status_of(reply.headers)
+        if status == _NOT_THERE:
+            return None
+        if status:
+            raise UnavailableError(f"JetStream answered {subject} with {status} {what}")
+        return from_direct(stream, reply.headers, reply.data)
+
+    async def _pulse(self) -> None:
+        while True:
+            await self._connection.wait()
+            try:
+                await self._look()
+            except KubernautError as error:
+                self._health.failed(str(error))
+                self._direct.clear()
+            else:
+                self._health.ok()
+                self._verified.set()
+            with contextlib.suppress(TimeoutError):
+                wait = _PULSE_SECONDS if self._verified.is_set() else _VERIFY_SECONDS
+                await asyncio.sleep(wait)
+
+    async def _look(self) -> None:
+        """Look whether what services need is there. Raises NotFoundError that says what to do, or UnavailableError."""
+        for stream in STREAMS:
+            await self._look_at(stream.name)
+        for consumer in self._consumers:
+            try:
+                await self._connection.api(f"CONSUMER.INFO.{consumer.stream}.{consumer.name}")
+            except NotFoundError as error:
+                raise NotFoundError(
+                    f"consumer {consumer.name} of stream {consumer.stream} does not exist;"
+                    " run python -m kubernaut.install"
+                ) from error
+        for puller in self._pullers:
+            if puller.trouble:
+                raise UnavailableError(puller.trouble)
+
+    async def _look_at(self, stream: str) -> None:
+        try:
+            info = _INFOS.decode(await self._connection.api(f"STREAM.INFO.{stream}"))
+        except NotFoundError as error:
+            raise NotFoundError(f"stream {stream} does not exist; run python -m kubernaut.install") from error
+        self._direct[stream] = info.config.allow_direct and info.config.num_replicas == 1
+        before = self._last_sequences.get(stream, 0)
+        if info.state.last_seq < before:
+            metrics.STORAGE_REGRESSED.labels(stream).inc()
+            self._log.error("storage_regressed", stream=stream, last_sequence=info.state.last_seq, before=before)
+        self._last_sequences[stream] = info.state.last_seq

@@ -1,0 +1,140 @@
+"""Publishing to JetStream so that the answer is true: stored, stored before, somebody was first, too large, unknown.
+
+Rules: reliability.md C5. Must never take a lost answer for "not stored", nor a conflict with oneself for a conflict.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from runtime import metrics
+from runtime.backoff import Backoff
+from runtime.errors import ConflictError, RefusedError, TooLargeError, UnavailableError
+from runtime.nats_connection import ApiError, NoRespondersError, Reply
+from runtime.nats_headers import to_block
+from runtime.ports import Published, Stored
+from runtime.subject_match import stream_of
+from schemas.cloudevents import MESSAGE_ID, Event, to_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from runtime.nats_connection import Connection
+
+DEADLINE_SECONDS: Final = 5.0
+_TRY_SECONDS: Final = 2.0
+_LIMIT_REACHED: Final = 10077
+_UNSURE: Final = frozenset({10071, 10158, 10164, 10201})
+"""Wrong last sequence, and what a server with replicas says of a message that it has or is just storing."""
+_AGAIN: Final = frozenset({10008, 10023, 10074, 10077, 10118})
+"""The server is not able to now: no leader, no room, limits, insufficient resources."""
+_TOO_LARGE: Final = 10054
+
+
+class _Ack(msgspec.Struct):
+    seq: int = 0
+    duplicate: bool = False
+    error: ApiError | None = None
+
+
+_ACKS: Final = msgspec.json.Decoder(_Ack)
+
+
+class Publisher:
+    """Publishes events over a connection."""
+
+    def __init__(self, connection: Connection, newest: Callable[[str, str], Awaitable[Stored | None]]) -> None:
+        """`newest`: reads the last message of a filter from the leader of a stream."""
+        self._connection = connection
+        self._newest = newest
+
+    async def publish(self, event: Event, expect: int | None, expect_filter: str | None) -> Published:
+        """Do what `Log.publish` says, within 5 s."""
+        stream = stream_of(event.subject)
+        headers = self._headers(event, expect, expect_filter)
+        attempt = _Attempt(event, stream, expect_filter or event.subject, expect)
+        backoff = Backoff(first=0.05, most=1.0)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + DEADLINE_SECONDS
+        reason: UnavailableError
+        while True:
+            left = deadline - loop.time()
+            try:
+                reply = await self._connection.request(
+                    event.subject, event.data, headers=headers, seconds=min(_TRY_SECONDS, max(left, 0.1))
+                )
+                published = await self._understand(attempt, reply)
+                if published is not None:
+                    return published
+                reason = UnavailableError(f"{stream} does not take {event.subject} now")
+            except UnavailableError as error:
+                attempt.unsure = attempt.unsure or not isinstance(error, NoRespondersError)
+                reason = error
+            wait = backoff.next()
+            if loop.time() + wait >= deadline:
+                fate = "whether it was stored is unknown" if attempt.unsure else "it was not stored"
+                raise UnavailableError(f"publish of {event.id} to {stream}: {reason}; {fate}") from reason
+            metrics.PUBLISH_RETRIES.labels(stream).inc()
+            await asyncio.sleep(wait)
+
+    def _headers(self, event: Event, expect: int | None, expect_filter: str | None) -> bytes:
+        headers = to_headers(event)
+        if expect is not None:
+            headers["Nats-Expected-Last-Subject-Sequence"] = str(expect)
+            if expect_filter is not None:
+                headers["Nats-Expected-Last-Subject-Sequence-Subject"] = expect_filter
+        block = to_block(headers)
+        size = len(block) + len(event.data)
+        # nats-py checks the data only, and the server answers a message that its headers make too large by closing the
+        # connection.
+        if size > self._connection.max_payload:
+            raise TooLargeError(
+                f"event {event.id} of {size} bytes, headers included, is larger than the {self._connection.max_payload}"
+                " bytes that the server takes"
+            )
+        return block
+
+    async def _understand(self, attempt: _Attempt, reply: Reply) -> Published | None:
+        """Return where it is; None to try again. Raises what `publish` raises."""
+        try:
+            ack = _ACKS.decode(reply.data)
+        except msgspec.DecodeError as error:
+            raise UnavailableError(f"the answer to {attempt.event.id} is no acknowledgement: {error}") from error
+        if ack.error is None:
+            if ack.duplicate:
+                metrics.DUPLICATES.labels(attempt.stream).inc()
+            return Published(ack.seq, ack.duplicate)
+        code = ack.error.err_code
+        if code in _UNSURE:
+            return await self._who_was_first(attempt)
+        about = f"{attempt.stream} refused {attempt.event.id}: {ack.error.description} ({code})"
+        if code == _TOO_LARGE:
+            raise TooLargeError(about)
+        if code in _AGAIN or ack.error.code >= 500:  # noqa: PLR2004 - as HTTP
+            raise UnavailableError(about)
+        raise RefusedError(about, reason=str(code))
+
+    async def _who_was_first(self, attempt: _Attempt) -> Published | None:
+        newest = await self._newest(attempt.stream, attempt.filter)
+        if newest is not None and newest.headers.get(MESSAGE_ID) == attempt.event.id:
+            metrics.DUPLICATES.labels(attempt.stream).inc()
+            return Published(newest.sequence, duplicate=True)
+        found = newest.sequence if newest is not None else 0
+        if found == attempt.expect:
+            return None  # another write was under way and came to nothing: ours is still the next
+        metrics.CONFLICTS.labels(attempt.stream).inc()
+        raise ConflictError(
+            f"{attempt.event.id} expected {attempt.filter} to end at sequence {attempt.expect}, but it ends at {found}"
+        )
+
+
+class _Attempt:
+    def __init__(self, event: Event, stream: str, last_of: str, expect: int | None) -> None:
+        self.event = event
+        self.stream = stream
+        self.filter = last_of
+        self.expect = expect
+        self.unsure = False

@@ -1,0 +1,115 @@
+"""What a process is told by its environment. Pure: reads the mapping that it is given and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from runtime.errors import SettingsError
+
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_SECONDS: Final = re.compile(r"\d{1,4}(\.\d{1,3})?", re.ASCII)
+_HIGHEST_PORT: Final = 65535
+DATABASE_EXAMPLE: Final = "DATABASE_URL=postgresql://kubernaut:secret@127.0.0.1:5432/kubernaut"
+NATS_EXAMPLE: Final = "NATS_URL=nats://127.0.0.1:4222"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of one process."""
+
+    nats_url: str
+    """One or more addresses of one NATS system, separated by commas."""
+    database_url: str = ""
+    """Empty where it was not given; `require_database_url` for those that cannot do without."""
+    kubeconfig: str | None = None
+    """Path of a kubeconfig; None: the ServiceAccount of the pod."""
+    bind: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from outside the pod
+    health_port: int = 8080
+    """0: the kernel chooses a free one; the log line `serving` names it."""
+    metrics_port: int = 9090
+    log_level: str = "info"
+    watch_namespaces: tuple[str, ...] = ()
+    """Empty: all of them."""
+    stop_seconds: float = 25.0
+    """How long after SIGTERM it ends hard. Kubernetes kills after 30 s (terminationGracePeriodSeconds)."""
+    pod_name: str = "local"
+    """Who says it, in log lines."""
+
+    def require_database_url(self) -> str:
+        """Return the database's address. Raises SettingsError when none was given."""
+        if not self.database_url:
+            message = f"DATABASE_URL is not set; give the address of PostgreSQL, such as {DATABASE_EXAMPLE}"
+            raise SettingsError(message)
+        return self.database_url
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Read the settings. Raises SettingsError that names the variable and gives an example."""
+    return Settings(
+        nats_url=_nats_url(environment),
+        database_url=environment.get("DATABASE_URL", "").strip(),
+        kubeconfig=environment.get("KUBECONFIG", "").strip() or None,
+        bind=environment.get("KUBERNAUT_BIND", "").strip() or "0.0.0.0",  # noqa: S104 - as above
+        health_port=_port(environment, "KUBERNAUT_HEALTH_PORT", 8080),
+        metrics_port=_port(environment, "KUBERNAUT_METRICS_PORT", 9090),
+        log_level=_log_level(environment),
+        watch_namespaces=_namespaces(environment),
+        stop_seconds=_seconds(environment, "KUBERNAUT_STOP_SECONDS", 25.0),
+        pod_name=environment.get("POD_NAME") or environment.get("HOSTNAME") or "local",
+    )
+
+
+def _nats_url(environment: Mapping[str, str]) -> str:
+    value = environment.get("NATS_URL", "").strip()
+    if not value:
+        message = f"NATS_URL is not set; give the address of NATS, such as {NATS_EXAMPLE}"
+        raise SettingsError(message)
+    for address in value.split(","):
+        if not address.strip().startswith(("nats://", "tls://")):
+            message = f"NATS_URL must begin with nats:// or tls://, such as {NATS_EXAMPLE}"
+            raise SettingsError(message)
+    return value
+
+
+def _port(environment: Mapping[str, str], variable: str, default: int) -> int:
+    value = environment.get(variable, "").strip()
+    if not value:
+        return default
+    if not value.isascii() or not value.isdigit() or int(value) > _HIGHEST_PORT:
+        message = f"{variable}={value!r} is no port; give a number from 0 (a free one) to 65535, such as {default}"
+        raise SettingsError(message)
+    return int(value)
+
+
+def _seconds(environment: Mapping[str, str], variable: str, default: float) -> float:
+    value = environment.get(variable, "").strip()
+    if not value:
+        return default
+    if not _SECONDS.fullmatch(value):
+        message = f"{variable}={value!r} is no number of seconds; give one, such as {default:g}"
+        raise SettingsError(message)
+    return float(value)
+
+
+def _log_level(environment: Mapping[str, str]) -> str:
+    value = environment.get("KUBERNAUT_LOG_LEVEL", "").strip().lower() or "info"
+    if value not in LOG_LEVELS:
+        message = f"KUBERNAUT_LOG_LEVEL={value!r} is not known; it is one of {', '.join(LOG_LEVELS)}, such as info"
+        raise SettingsError(message)
+    return value
+
+
+def _namespaces(environment: Mapping[str, str]) -> tuple[str, ...]:
+    names = [name.strip() for name in environment.get("KUBERNAUT_WATCH_NAMESPACES", "").split(",")]
+    for name in names:
+        if name and not _NAMESPACE.fullmatch(name):
+            message = (
+                f"KUBERNAUT_WATCH_NAMESPACES holds {name!r}, which is no name of a namespace; "
+                "give names separated by commas, such as shop,payments"
+            )
+            raise SettingsError(message)
+    return tuple(dict.fromkeys(name for name in names if name))

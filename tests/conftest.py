@@ -1,0 +1,54 @@
+"""Fixtures for all tests. A part that is missing fails the test that asks for it; nothing is skipped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from tests.nats_server import NatsServer, running_nats
+from tests.parts import address_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--containers`."""
+    parser.addoption(
+        "--containers",
+        action="store_true",
+        help="NATS, PostgreSQL and Kubernetes in containers (testcontainers) where the environment names no address",
+    )
+
+
+@pytest.fixture(scope="session")
+def nats_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a nats-server for all tests of a session; it has no streams."""
+    yield from _address(request, tmp_path_factory, "nats")
+
+
+@pytest.fixture(scope="session")
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of an empty PostgreSQL database for all tests of a session; they make databases of their own in it."""
+    yield from _address(request, tmp_path_factory, "postgres")
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Path of a kubeconfig of an administrator for all tests of a session; they make namespaces of their own."""
+    yield from _address(request, tmp_path_factory, "kubernetes")
+
+
+def _address(request: pytest.FixtureRequest, factory: pytest.TempPathFactory, part: str) -> Iterator[str]:
+    with address_of(part, containers=request.config.getoption("containers"), folder=factory.mktemp(part)) as address:
+        yield address
+
+
+@pytest_asyncio.fixture
+async def fresh_nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    """A nats-server of the test's own with all streams and consumers, to be killed and frozen at will."""
+    async with running_nats(tmp_path / "nats") as server:
+        yield server

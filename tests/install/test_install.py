@@ -1,0 +1,122 @@
+"""The installer as a program, on real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from kubernaut.install_streams import install_streams
+from schemas.subjects import CONSUMERS, LOG, STREAMS
+from tests.nats_server import administrator
+
+if TYPE_CHECKING:
+    from tests.nats_server import NatsServer
+
+
+async def install(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    """Run the program; return exit code, output and error output."""
+    clean = {k: v for k, v in os.environ.items() if k not in ("NATS_URL", "DATABASE_URL", "KUBECONFIG")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "kubernaut.install",
+        *arguments,
+        env=clean | environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(90.0):
+        output, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode(), errors.decode()
+
+
+@pytest.mark.real
+async def test_streams_and_consumers_are_made_once(fresh_nats: NatsServer) -> None:
+    """The first run makes what is missing, the second one finds everything as it must be."""
+    async with administrator(fresh_nats.url) as connection:
+        for stream in STREAMS:
+            await connection.api(f"STREAM.DELETE.{stream.name}")
+
+    first = await install("--only", "streams", NATS_URL=fresh_nats.url)
+    second = await install("--only", "streams", NATS_URL=fresh_nats.url)
+
+    made = [f"made stream {s.name}" for s in STREAMS] + [f"made consumer {c.name} of {c.stream}" for c in CONSUMERS]
+    assert (0, made) == (first[0], first[1].splitlines())
+    assert (0, "nothing to do: streams are as they must be\n") == second[:2]
+
+
+@pytest.mark.real
+async def test_an_update_keeps_what_the_operator_set(fresh_nats: NatsServer) -> None:
+    """Limits, descriptions and fields that this version does not know stay when others are changed."""
+    subject = f"STREAM.INFO.{LOG.name}"
+    async with administrator(fresh_nats.url) as connection:
+        info = msgspec.json.decode(await connection.api(subject))
+        mine = info["config"] | {"discard": "old", "description": "mine", "max_bytes": 10_000_000}
+        await connection.api(f"STREAM.UPDATE.{LOG.name}", mine)
+
+        done = await install_streams(connection)
+
+        after = msgspec.json.decode(await connection.api(subject))["config"]
+    assert [f"changed discard of stream {LOG.name}"] == done
+    assert mine | {"discard": "new"} == after
+
+
+@pytest.mark.real
+async def test_a_destructive_difference_is_refused_and_nothing_is_changed(fresh_nats: NatsServer) -> None:
+    """A stream that holds more than ours is named, with exit code 1, and stays as it was."""
+    async with administrator(fresh_nats.url) as connection:
+        info = msgspec.json.decode(await connection.api(f"STREAM.INFO.{LOG.name}"))
+        theirs = info["config"] | {"subjects": [*LOG.subjects, "theirs.>"]}
+        await connection.api(f"STREAM.UPDATE.{LOG.name}", theirs)
+
+        code, _, errors = await install("--only", "streams", NATS_URL=fresh_nats.url)
+
+        after = msgspec.json.decode(await connection.api(f"STREAM.INFO.{LOG.name}"))["config"]
+    assert (1, theirs["subjects"]) == (code, after["subjects"])
+    assert "theirs.>" in errors
+
+
+@pytest.mark.real
+async def test_servers_that_come_up_late_are_waited_for(fresh_nats: NatsServer) -> None:
+    """Started before its server, the installer waits and then does its work."""
+    await fresh_nats.kill()
+    waiting = asyncio.create_task(install("--only", "streams", NATS_URL=fresh_nats.url))
+    await fresh_nats.start()
+
+    assert (0, "nothing to do: streams are as they must be\n") == (await waiting)[:2]
+
+
+async def test_a_server_that_never_comes_is_said() -> None:
+    """After the time limit the error says what was not installed and why."""
+    code, _, errors = await install("--only", "streams", "--timeout", "3", NATS_URL="nats://me:s3cret@127.0.0.1:1")
+
+    assert code == 1
+    assert "could not install the streams within 3 s: NATS (127.0.0.1:1): cannot connect" in errors
+    assert "s3cret" not in errors
+
+
+@pytest.mark.parametrize(("part", "variable"), [("streams", "NATS_URL"), ("migrations", "DATABASE_URL")])
+async def test_a_missing_address_is_named(part: str, variable: str) -> None:
+    """A part without its address fails at once and names the variable."""
+    code, _, errors = await install("--only", part)
+
+    assert code == 1
+    assert f"{variable} is not set" in errors
+
+
+@pytest.mark.real
+async def test_all_parts_on_real_servers(fresh_nats: NatsServer, kubeconfig: str, database_url: str) -> None:
+    """Streams, resource definitions and tables are installed, and a second run finds nothing to do."""
+    addresses = {"NATS_URL": fresh_nats.url, "KUBECONFIG": kubeconfig, "DATABASE_URL": database_url}
+
+    first = await install(**addresses)
+    second = await install(**addresses)
+
+    assert (0, 0) == (first[0], second[0]), first[2] + second[2]
+    assert "nothing to do: streams, crds, migrations are as they must be\n" == second[1]
