@@ -1,0 +1,160 @@
+"""The watcher, `python -m watcher [--shard i/n]`: both resources, version by version, from the API onto the log."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from runtime import cluster, service
+from runtime.backoff import Backoff
+from runtime.errors import UnavailableError
+from runtime.kinds import EXECUTIONS, WORKFLOWS
+from watcher.floor import Floor
+from watcher.gather import recall
+from watcher.pace import Pace
+from watcher.parts import Parts
+from watcher.publish import Publisher
+from watcher.resync_loop import Resync
+from watcher.story import Story
+from watcher.view import View
+from watcher.watch_loop import Watching
+
+if TYPE_CHECKING:
+    import structlog
+
+    from runtime.health import Dependency
+    from runtime.ports import Cluster, Log
+    from runtime.service import Service
+    from watcher.gather import Recalled
+    from watcher.publish import Correlations
+
+SETTLE_SECONDS: Final = 10.0
+"""How long what was read may take to get onto the log at the end. The rest is seen again by the next start."""
+
+
+def views(namespaces: tuple[str, ...], share: int, shares: int) -> list[View]:
+    """Return what is to be watched: both resources, in each namespace, or in all with one watch each."""
+    return [
+        View(resource=resource, namespace=namespace, share=share, shares=shares)
+        for resource in (WORKFLOWS, EXECUTIONS)
+        for namespace in (namespaces or (None,))
+    ]
+
+
+async def run(service: Service, *, share: int = 0, shares: int = 1) -> None:
+    """Watch until the service is told to stop."""
+    watched = views(service.settings.watch_namespaces, share, shares)
+    for view in watched:
+        service.health.dependency(view.name)
+    log = await service.connect_log()
+    client = await cluster.connect(service.settings)
+    correlations: Correlations = {}
+    teller = f"{service.settings.pod_name}/{os.getpid()}"
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(
+                    watch(
+                        view,
+                        client,
+                        log,
+                        correlations=correlations,
+                        dependency=service.health.dependency(view.name),
+                        teller=teller,
+                        say=service.log,
+                        pace=Pace(),
+                    )
+                )
+                for view in watched
+            ]
+            await service.stopping.wait()
+            for task in tasks:
+                task.cancel()
+    finally:
+        await client.close()
+
+
+async def watch(
+    view: View,
+    client: Cluster,
+    log: Log,
+    *,
+    correlations: Correlations,
+    dependency: Dependency,
+    teller: str,
+    say: structlog.typing.FilteringBoundLogger,
+    pace: Pace,
+) -> None:
+    """Watch one view; when cancelled, put what was read onto the log before ending."""
+    recalled = await _recalled(view, log, correlations, dependency, say)
+    floor = Floor(recalled.floor)
+    parts = Parts(
+        view=view,
+        cluster=client,
+        log=log,
+        known=recalled.known,
+        floor=floor,
+        publisher=Publisher(view, log, recalled.known, floor, correlations=correlations, say=say),
+        story=Story(log, view, teller, say),
+        say=say,
+    )
+    watching = Watching(parts, proof=recalled.proof, dependency=dependency, pace=pace, clock=time.monotonic)
+    resync = Resync(parts, watching, draw=random.random)
+    async with asyncio.TaskGroup() as group:
+        publishing = group.create_task(parts.publisher.run(), name=f"publish {view.name}")
+        checking = group.create_task(resync.run(), name=f"resync {view.name}")
+        try:
+            await watching.run()
+        finally:
+            checking.cancel()
+            try:
+                async with asyncio.timeout(SETTLE_SECONDS):
+                    await parts.publisher.settled()
+            finally:
+                publishing.cancel()
+
+
+async def _recalled(
+    view: View,
+    log: Log,
+    correlations: Correlations,
+    dependency: Dependency,
+    say: structlog.typing.FilteringBoundLogger,
+) -> Recalled:
+    backoff, started = Backoff(), time.monotonic()
+    while True:
+        try:
+            recalled = await recall(log, view, correlations)
+        except UnavailableError as error:
+            dependency.failed(f"cannot read back what the log holds: {error}")
+            await asyncio.sleep(backoff.next())
+            continue
+        seconds = round(time.monotonic() - started, 3)
+        say.info("recalled", view=view.name, objects=len(recalled.known.entries), floor=recalled.floor, seconds=seconds)
+        return recalled
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Read `i/n`, as in 0/3. Raises ArgumentTypeError."""
+    share, slash, shares = text.partition("/")
+    if not slash or not share.isdecimal() or not shares.isdecimal() or int(share) >= int(shares):
+        raise argparse.ArgumentTypeError(f"{text!r} is no share of the objects; give i/n with i < n, such as 0/3")
+    return int(share), int(shares)
+
+
+def main() -> None:
+    """Start the service."""
+    parser = argparse.ArgumentParser(prog="python -m watcher", description=__doc__)
+    parser.add_argument("--shard", type=shard, default=(0, 1), help="watch a share of the objects: i/n, such as 0/3")
+    share, shares = parser.parse_args(sys.argv[1:]).shard
+    service.main("watcher", partial(run, share=share, shares=shares))
+
+
+if __name__ == "__main__":
+    main()
