@@ -1,0 +1,48 @@
+"""The bridge's composition root: settings, connections, tasks. Carries out nothing itself."""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn
+
+from executor_bridge.api import Api
+from executor_bridge.apply import Bridge
+from executor_bridge.bridge_loop import probe, pull
+from executor_bridge.context import Context, Limits
+from executor_bridge.forbidden import Forbidden
+from runtime.cluster import connect
+from runtime.service import Service, main
+from schemas.subjects import BRIDGE
+
+STOP_SECONDS: Final = 18.0
+"""How long what is in hand may take after a signal; the process ends hard after 25 s."""
+
+
+async def run(service: Service) -> None:
+    """Carry out decisions until told to stop; then let what is in hand finish, and give back the rest."""
+    log = await service.connect_log((BRIDGE,))
+    cluster = await connect(service.settings)
+    try:
+        reachable = service.health.dependency("kubernetes")
+        api = Api(cluster, reachable)
+        limits = Limits()
+        bridge = Bridge(Context(log, api, Forbidden(service.health.dependency("rights")), service.log, limits))
+        namespace = (*service.settings.watch_namespaces, "default")[0]
+        looks = service.group.create_task(probe(api, reachable, namespace, limits.probe))
+        work = service.group.create_task(bridge.work.run())
+        pulls = service.group.create_task(pull(log, bridge))
+        await service.stopping.wait()
+        pulls.cancel()
+        await bridge.finished(STOP_SECONDS)
+        work.cancel()
+        looks.cancel()
+    finally:
+        await cluster.close()
+
+
+def start() -> NoReturn:
+    """Run the service."""
+    main("executor_bridge", run)
+
+
+if __name__ == "__main__":
+    start()

@@ -1,0 +1,77 @@
+"""The Kubernetes API as the handlers use it: one place that honours Retry-After for all of them and tells health.
+
+Must never repeat a call: only the caller knows how to find out whether a write took effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from runtime.errors import KubernautError, UnavailableError
+
+if TYPE_CHECKING:
+    from runtime.health import Dependency
+    from runtime.ports import Cluster, Object, Patch, Resource
+
+T = TypeVar("T")
+
+_LONGEST_PAUSE: Final = 60.0
+"""Seconds; a server that asks for more is asked again after this."""
+
+_SHORTEST_SLEEP: Final = 0.001
+"""Seconds; a rest that is smaller than the clock's step would be slept through again and again."""
+
+
+class Api:
+    """The calls of `runtime.ports.Cluster` that the bridge makes."""
+
+    def __init__(self, cluster: Cluster, reachable: Dependency) -> None:
+        """`reachable`: the dependency that says whether the API answers."""
+        self._cluster = cluster
+        self._reachable = reachable
+        self._free_at = 0.0
+        self.answered_at = float("-inf")
+        """When the API answered last, on the loop's clock."""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        """See `Cluster.get`."""
+        return await self._ask(lambda: self._cluster.get(resource, namespace, name))
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """See `Cluster.create`."""
+        return await self._ask(lambda: self._cluster.create(resource, namespace, body))
+
+    async def replace_status(self, resource: Resource, namespace: str, name: str, body: Object) -> Object:
+        """See `Cluster.replace_status`."""
+        return await self._ask(lambda: self._cluster.replace_status(resource, namespace, name, body))
+
+    async def patch(self, resource: Resource, namespace: str, name: str, body: Any, *, kind: Patch = "merge") -> Object:
+        """See `Cluster.patch`."""
+        return await self._ask(lambda: self._cluster.patch(resource, namespace, name, body, kind=kind))
+
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str) -> None:
+        """See `Cluster.delete`."""
+        await self._ask(lambda: self._cluster.delete(resource, namespace, name, uid=uid))
+
+    async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
+        now = asyncio.get_running_loop().time
+        while (wait := self._free_at - now()) > 0:  # noqa: ASYNC110 - another call may move the time on meanwhile
+            await asyncio.sleep(max(wait, _SHORTEST_SLEEP))
+        try:
+            answer = await call()
+        except UnavailableError as error:
+            self._reachable.failed(str(error))
+            if error.retry_after:
+                self._free_at = max(self._free_at, now() + min(error.retry_after, _LONGEST_PAUSE))
+            raise
+        except KubernautError:
+            self._answered(now())
+            raise
+        self._answered(now())
+        return answer
+
+    def _answered(self, now: float) -> None:
+        self.answered_at = now
+        self._reachable.ok()

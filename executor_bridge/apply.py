@@ -1,0 +1,224 @@
+"""Carries out decisions: creates first, then the rest, then the status; acknowledges a message after all its effects.
+
+Must never raise: what cannot be done now is given back, what never can be is told, what makes no sense is buried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from executor_bridge import commands, decide, gather, metrics
+from executor_bridge.context import Context, Order
+from executor_bridge.handlers.show_status import Board
+from executor_bridge.handlers.tell_events import tell_events
+from executor_bridge.kube_events import events_of
+from executor_bridge.patience import TimeUpError, persist
+from runtime.deadletters import bury
+from runtime.errors import ForbiddenError, RefusedError
+from runtime.keyed import KeyedWork
+from runtime.ports import Delivery
+from schemas.cloudevents import traceparent
+from schemas.messages import Command, CreateExecution, Decision, HoldWorkflow, ReleaseWorkflow
+from schemas.subjects import BRIDGE
+from schemas.workflow_status import TERMINAL_PHASES
+
+SIDE_BY_SIDE: Final = 64
+FAILURES: Final = 5
+"""How often a message may end in an error that nobody thought of before it is buried."""
+_REMEMBERED: Final = 10_000
+
+
+class InHand(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision that was taken from the log and is not acknowledged yet."""
+
+    delivery: Delivery
+    decision: Decision
+    until: float
+    """When it must be given back, on the loop's clock."""
+
+
+class Bridge:
+    """Carries out the decisions that it is given; those of one workflow are taken together."""
+
+    def __init__(self, context: Context) -> None:
+        """`context`: the ports and limits."""
+        self._context = context
+        self._board = Board(context, gather.Definitions(context.log))
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failures: dict[str, int] = {}
+        self.work = KeyedWork(self._together, side_by_side=SIDE_BY_SIDE)
+
+    async def take(self, delivery: Delivery) -> None:
+        """Take a message in hand; one that is no decision is buried."""
+        try:
+            decision = gather.read_decision(delivery.message)
+        except gather.UnreadableError as error:
+            await self._bury(delivery, str(error))
+            return
+        until = asyncio.get_running_loop().time() + self._context.limits.hand
+        self.work.add(decision.workflow.uid, InHand(delivery=delivery, decision=decision, until=until))
+
+    async def finished(self, seconds: float) -> None:
+        """Let what is in hand end for `seconds`; give back the rest."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        try:
+            async with asyncio.timeout_at(until):
+                await self.work.finished()
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+        except TimeoutError:
+            self._context.logger.info("given_back", messages=self.work.pending + len(self._tasks))
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1.0)
+
+    async def _together(self, uid: str, items: list[InHand]) -> None:
+        """Find out once, for all waiting decisions of a workflow, what is still wanted; then carry them out."""
+        try:
+            newest = await self._newest(uid, items)
+        except TimeUpError:
+            for item in items:
+                await item.delivery.nak(self._context.limits.give_back)
+            return
+        except gather.UnreadableError as error:
+            for item in items:
+                await self._bury(item.delivery, f"what the workflow still wants cannot be known: {error}")
+            return
+        for item in items:
+            task = asyncio.get_running_loop().create_task(self._carry_out(item, newest))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _newest(self, uid: str, items: list[InHand]) -> Decision:
+        newest = max((item.decision for item in items), key=_version)
+        if not any(decide.needs_last_decision(item.decision.commands) for item in items):
+            return newest
+        until = min(item.until for item in items)
+        limits, log = self._context.limits, self._context.log
+        last = await persist(limits, until, lambda _tries: gather.last_decision(log, uid))
+        return newest if last is None else max(newest, last, key=_version)
+
+    async def _carry_out(self, item: InHand, newest: Decision) -> None:
+        try:
+            done = await self._effects(item, newest)
+        except asyncio.CancelledError:
+            await item.delivery.nak()
+            raise
+        except Exception as error:  # noqa: BLE001 - a message that nobody thought of must not stop the others (G11)
+            await self._unforeseen(item, error)
+        else:
+            if done:
+                await item.delivery.ack()
+            else:
+                await item.delivery.nak(self._context.limits.give_back)
+
+    async def _effects(self, item: InHand, newest: Decision) -> bool:
+        """Carry out a decision; whether all of it is done.
+
+        Creates are on a step's way, so they go first. The workflow's finalizer comes after the status, whose answer
+        saves it a read. A stuck command holds up the rest only for a moment.
+        """
+        decision, moment = item.decision, self._context.limits.creates_first
+        by_rank: list[list[int]] = [[], [], []]
+        for index, command in enumerate(decision.commands):
+            by_rank[_rank(command)].append(index)
+        tasks: list[asyncio.Task[bool]] = []
+        async with asyncio.TaskGroup() as group:
+
+            def start(indexes: list[int]) -> list[asyncio.Task[bool]]:
+                begun = [group.create_task(self._command(item, index, newest)) for index in indexes]
+                tasks.extend(begun)
+                return begun
+
+            for indexes in by_rank[:2]:
+                if begun := start(indexes):
+                    await asyncio.wait(begun, timeout=moment)
+            if events := events_of(decision):
+                group.create_task(tell_events(self._context, events, item.until))
+            shown = await self._status(item, newest)
+            start(by_rank[2])
+        return shown and all(task.result() for task in tasks)
+
+    async def _command(self, item: InHand, index: int, newest: Decision) -> bool:
+        headers = item.delivery.message.headers
+        cause = headers.get("ce-id", "")
+        order = Order(
+            decision=item.decision,
+            index=index,
+            cause=cause,
+            correlation_id=item.decision.correlation_id,
+            traceparent=headers.get("ce-traceparent") or traceparent(item.decision.workflow.uid, cause),
+            until=item.until,
+        )
+        return await commands.carry_out(self._context, self._board, order, newest)
+
+    async def _status(self, item: InHand, newest: Decision) -> bool:
+        """Show the decision, unless a newer one is on the log, whose own message shows it; False to try again later."""
+        decision, context = item.decision, self._context
+        if decision.state.gone:
+            return True
+        if decision.version < newest.version:
+            metrics.STATUS_SUPERSEDED.inc()
+            return True
+        work = f"{decision.workflow.uid}/{decision.version}/status"
+        try:
+            await self._board.show(decision, item.until)
+        except TimeUpError as error:
+            context.logger.warning("status_delayed", workflow=decision.workflow.uid, error=str(error))
+            return False
+        except ForbiddenError as error:
+            final = decision.state.phase in TERMINAL_PHASES
+            limit = context.limits.forbidden_end if final else context.limits.forbidden
+            if context.forbidden.hopeful(work, asyncio.get_running_loop().time(), limit, str(error)):
+                return False
+            self._lost(decision, error)
+        except RefusedError as error:
+            self._lost(decision, error)
+        context.forbidden.settled(work)
+        return True
+
+    def _lost(self, decision: Decision, error: RefusedError) -> None:
+        metrics.STATUS_LOST.inc()
+        self._context.logger.error(
+            "status_refused", workflow=decision.workflow.uid, version=decision.version, error=str(error)
+        )
+
+    async def _unforeseen(self, item: InHand, error: Exception) -> None:
+        message = item.delivery.message
+        key = f"{message.subject}/{item.decision.version}"
+        self._context.logger.error(
+            "unforeseen_error", workflow=item.decision.workflow.uid, sequence=message.sequence, exc_info=error
+        )
+        self._failures[key] = count = self._failures.pop(key, 0) + 1
+        if len(self._failures) > _REMEMBERED:
+            del self._failures[next(iter(self._failures))]
+        if count >= FAILURES:
+            first = _first(error)
+            await self._bury(item.delivery, f"{count} times {type(first).__name__}: {first}")
+        else:
+            await item.delivery.nak(self._context.limits.give_back)
+
+    async def _bury(self, delivery: Delivery, error: str) -> None:
+        self._context.logger.error("message_buried", sequence=delivery.message.sequence, error=error)
+        await bury(self._context.log, delivery, consumer=BRIDGE.name, error=error)
+
+
+def _version(decision: Decision) -> int:
+    return decision.version
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _rank(command: Command) -> int:
+    if isinstance(command, CreateExecution):
+        return 0
+    return 2 if isinstance(command, HoldWorkflow | ReleaseWorkflow) else 1

@@ -1,0 +1,43 @@
+"""The bridge's endless loops: decisions in, and a look at the API server when nothing else asks it anything."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final
+
+from runtime.errors import ForbiddenError, KubernautError
+from runtime.kinds import EXECUTIONS
+from schemas.subjects import BRIDGE
+
+if TYPE_CHECKING:
+    from executor_bridge.api import Api
+    from executor_bridge.apply import Bridge
+    from runtime.health import Dependency
+    from runtime.ports import Log
+
+IN_HAND: Final = 500
+"""Half of what the consumer lets out in all, so that two replicas share the work."""
+_PROBED: Final = "kubernaut-readiness"
+"""Name of an execution that is not there: a cheap read which needs the rights that the work needs."""
+
+
+async def pull(log: Log, bridge: Bridge) -> None:
+    """Take decisions from the log for ever."""
+    async with aclosing(log.consume(BRIDGE, in_hand=IN_HAND)) as deliveries:
+        async for delivery in deliveries:
+            await bridge.take(delivery)
+
+
+async def probe(api: Api, reachable: Dependency, namespace: str, every: float) -> None:
+    """Ask the API server something whenever it was not asked for `every` seconds, so that readiness is honest."""
+    now = asyncio.get_running_loop().time
+    while True:
+        if now() - api.answered_at >= every:
+            try:
+                await api.get(EXECUTIONS, namespace, _PROBED)
+            except ForbiddenError as error:
+                reachable.failed(str(error))
+            except KubernautError:
+                pass  # not found is well; unavailable is told by the api itself
+        await asyncio.sleep(every)

@@ -1,0 +1,100 @@
+"""What every handler is given: the ports, the limits, and the few things that all of them share in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    import structlog
+
+    from executor_bridge.api import Api
+    from executor_bridge.forbidden import Forbidden
+    from runtime.ports import Log
+    from schemas.messages import Command, Decision
+
+NAME: Final = "executor_bridge"
+SOURCE: Final = "/kubernaut/bridge"
+CREATES: Final = 32
+BEHIND: Final = 16
+"""Calls at once. Each is a connection, and a TLS handshake costs both sides more CPU than a call; 48 calls of 10 ms are
+4,800 a second, which is more than an API server takes."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long things may take, in seconds."""
+
+    hand: float = 40.0
+    """Work on one message; then it is given back. The adapter keeps a message for 45 s."""
+    give_back: float = 5.0
+    """Delay until a message that was given back comes again."""
+    creates_first: float = 0.5
+    """How long everything else in a decision waits for its creates, which are on a step's way."""
+    retry_first: float = 0.2
+    retry_most: float = 5.0
+    """Back-off between two tries of a call that did not go through."""
+    leaving: float = 30.0
+    """How long to wait for an object of another owner to leave the name that we need."""
+    forbidden: float = 120.0
+    """How long a command is tried again without the rights for it: they may be given back."""
+    forbidden_end: float = 3600.0
+    """The same for the status that shows how a run ended, which nothing later would repair."""
+    status_interval: float = 0.2
+    """Least time between two statuses of a workflow that show the same phase: 5 a second."""
+    probe: float = 10.0
+    """Longest time without asking the API server anything."""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The cluster will never accept a command."""
+
+    reason: str
+    """name_conflict, forbidden, invalid or gone."""
+    message: str
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One command of a decision in hand."""
+
+    decision: Decision
+    index: int
+    cause: str
+    """Id of the decision's message."""
+    correlation_id: str
+    traceparent: str
+    until: float
+    """When the message must be given back, on the loop's clock."""
+
+    @property
+    def command(self) -> Command:
+        """The command."""
+        return self.decision.commands[self.index]
+
+    @property
+    def command_id(self) -> str:
+        """`<workflow uid>/<decision version>/<index>`, the same in any process."""
+        return f"{self.decision.workflow.uid}/{self.decision.version}/{self.index}"
+
+
+class Context:
+    """Made once, by the composition root."""
+
+    def __init__(
+        self,
+        log: Log,
+        api: Api,
+        forbidden: Forbidden,
+        logger: structlog.typing.FilteringBoundLogger,
+        limits: Limits,
+    ) -> None:
+        """`logger` must never be given a parameter of a step: they may hold secrets."""
+        self.log = log
+        self.api = api
+        self.forbidden = forbidden
+        self.logger = logger
+        self.limits = limits
+        self.creates = asyncio.Semaphore(CREATES)
+        self.behind = asyncio.Semaphore(BEHIND)
+        """For calls that no step waits for, so that a flood of them leaves connections free for creates."""

@@ -1,0 +1,100 @@
+"""What is read before something is done: the last decision, the definition, the parameters as the user wrote them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from executor_bridge import definition
+from runtime.kinds import WORKFLOWS
+from schemas import messages, subjects
+
+if TYPE_CHECKING:
+    from executor_bridge.api import Api
+    from executor_bridge.definition import Definition
+    from runtime.ports import Log, Stored
+    from schemas.messages import CreateExecution, Decision, WorkflowRef
+
+CACHED: Final = 512
+"""Definitions kept in memory; each is some 100 bytes a step."""
+_DECISION: Final = msgspec.json.Decoder(messages.Decision)
+_CHANGE: Final = msgspec.json.Decoder(messages.WorkflowChanged)
+
+
+class UnreadableError(ValueError):
+    """The last decision of a workflow cannot be read, so that nobody can know what is still wanted."""
+
+
+async def last_decision(log: Log, workflow_uid: str) -> Decision | None:
+    """Read the last decision of a workflow. Raises UnreadableError, or UnavailableError without an answer."""
+    stored = await log.last(subjects.LOG.name, subjects.decision(workflow_uid))
+    return None if stored is None else read_decision(stored)
+
+
+def read_decision(stored: Stored) -> Decision:
+    """Decode a decision. Raises UnreadableError that says what is wrong with it."""
+    kind = stored.headers.get("ce-type", "")
+    if kind != messages.TYPE_OF[messages.Decision]:
+        raise UnreadableError(f"message {stored.sequence} on {stored.subject} is of type {kind!r}, so no decision")
+    try:
+        return _DECISION.decode(stored.data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableError(f"message {stored.sequence} of {stored.stream} is no decision: {error}") from error
+
+
+class Definitions:
+    """The definitions that statuses show words of, read from the log once each."""
+
+    def __init__(self, log: Log) -> None:
+        """Read from `log`."""
+        self._log = log
+        self._cache: OrderedDict[tuple[str, int], Definition] = OrderedDict()
+
+    async def of(self, decision: Decision) -> Definition | None:
+        """Return the definition that the decision's run was planned from; None when there is none that makes sense.
+
+        Raises UnavailableError when the log does not answer.
+        """
+        key = (decision.workflow.uid, decision.state.definition_sequence)
+        known = self._cache.get(key)
+        if known is not None:
+            self._cache.move_to_end(key)
+            return known
+        read = await self._read(decision.workflow, decision.state.definition_sequence)
+        if read is not None:
+            self._cache[key] = read
+            if len(self._cache) > CACHED:
+                self._cache.popitem(last=False)
+        return read
+
+    async def _read(self, workflow: WorkflowRef, sequence: int) -> Definition | None:
+        subject = subjects.workflow_change(workflow.namespace, workflow.uid)
+        stored = await self._log.get(subjects.LOG.name, sequence) if sequence else None
+        if stored is None or stored.subject != subject:
+            stored = await self._log.last(subjects.LOG.name, subject)
+        if stored is None:
+            return None
+        try:
+            change = _CHANGE.decode(stored.data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        return definition.read(change.object)
+
+
+async def original_parameters(api: Api, workflow: WorkflowRef, command: CreateExecution) -> dict[str, Any] | None:
+    """Read a step's parameters from the workflow itself, where nothing is redacted.
+
+    None when the workflow of that uid has no such step any more. Raises NotFoundError when there is no workflow.
+    The values must never get into a log line or a message.
+    """
+    found = await api.get(WORKFLOWS, workflow.namespace, workflow.name)
+    if found["metadata"]["uid"] != workflow.uid:
+        return None
+    steps = ((found.get("spec") or {}).get("workflowDefinition") or {}).get("steps") or ()
+    step = next((s for s in steps if s.get("stepNumber") == command.step), None)
+    if step is None:
+        return None
+    source = (step.get("rollbackSpec") or {}) if command.purpose == "rollback" else step
+    return dict(source.get("parameters") or {})

@@ -1,0 +1,98 @@
+"""Kubernetes Events on a workflow, made from a decision: phase changes, failures and refusals only. Pure.
+
+They are for eyes only: nothing reads them back. A chain of phases that one decision runs through is told as one Event,
+because each is a write to the API server (about 2 ms of its CPU).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from executor_bridge.times import rfc3339
+from schemas.messages import Decision, Transition
+from schemas.names import VERSION, WORKFLOW_GROUP, WORKFLOW_KIND, digest
+
+COMPONENT: Final = "kubernaut-workflow"
+_MESSAGE_LIMIT: Final = 1024
+"""Characters that the API server takes in an Event's message."""
+_NAME_SHARE: Final = 200
+_BAD_PHASES: Final = frozenset({"failed", "rolling_back"})
+
+
+def events_of(decision: Decision) -> tuple[dict[str, Any], ...]:
+    """Return the Events of a decision as core/v1 objects; none once the workflow is gone.
+
+    Names are made of the decision's version and the place in this list, so that a repeat finds its own.
+    """
+    if decision.state.gone:
+        return ()
+    told = [*_phases(decision.transitions), *_failures(decision.transitions), *_refusals(decision)]
+    return tuple(_event(decision, index, *words) for index, words in enumerate(told))
+
+
+_Words = tuple[Literal["Normal", "Warning"], str, str]
+"""Type, reason, message."""
+
+
+def _phases(transitions: tuple[Transition, ...]) -> list[_Words]:
+    passed = [t for t in transitions if t.entity == "workflow" and t.before != t.after]
+    if not passed:
+        return []
+    last = passed[-1]
+    way = " -> ".join([passed[0].before or "new", *(t.after for t in passed)])
+    message = f"{last.message} ({way})" if last.message else f"The run went {way}."
+    return [("Warning" if last.after in _BAD_PHASES else "Normal", camel(last.after), message)]
+
+
+def _failures(transitions: tuple[Transition, ...]) -> list[_Words]:
+    return [("Warning", "StepFailed", _failure(t)) for t in transitions if t.entity == "step" and t.after == "failed"]
+
+
+def _failure(t: Transition) -> str:
+    what = f"Step {t.step} ({t.action})" if t.action else f"Step {t.step}"
+    return f"{what} failed in attempt {t.attempt}: {t.message or t.reason or 'no reason was given'}"
+
+
+def _refusals(decision: Decision) -> list[_Words]:
+    return [("Warning", f"{camel(r.operation)}Refused", r.message) for r in decision.refusals]
+
+
+def camel(word: str) -> str:
+    """Return a word of ours as Kubernetes writes reasons: `rolling_back` gives `RollingBack`."""
+    return "".join(part[:1].upper() + part[1:] for part in word.split("_"))
+
+
+def _event(decision: Decision, index: int, kind: str, reason: str, message: str) -> dict[str, Any]:
+    workflow = decision.workflow
+    time = rfc3339(decision.now)
+    name = f"{workflow.name[:_NAME_SHARE].rstrip('.-')}.{_id(decision, index)}"
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": workflow.namespace},
+        "involvedObject": {
+            "apiVersion": f"{WORKFLOW_GROUP}/{VERSION}",
+            "kind": WORKFLOW_KIND,
+            "namespace": workflow.namespace,
+            "name": workflow.name,
+            "uid": workflow.uid,
+        },
+        "type": kind,
+        "reason": reason,
+        "message": _cut(message),
+        "source": {"component": COMPONENT},
+        "firstTimestamp": time,
+        "lastTimestamp": time,
+        "count": 1,
+    }
+
+
+def _id(decision: Decision, index: int) -> str:
+    return digest("event", decision.workflow.uid, str(decision.version), str(index), characters=16)
+
+
+def _cut(message: str) -> str:
+    # The limit is in bytes of UTF-8.
+    if len(message) <= _MESSAGE_LIMIT // 4:
+        return message
+    return message.encode()[:_MESSAGE_LIMIT].decode(errors="ignore")

@@ -1,0 +1,352 @@
+"""Creating executions: once, whatever the cluster answers, and never over what is somebody else's."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from executor_bridge.context import Limits
+from executor_bridge.execution import body_of
+from runtime.errors import ForbiddenError, RefusedError, UnavailableError
+from runtime.kinds import EXECUTIONS
+from schemas import messages
+from schemas.messages import CommandRefused, CreateExecution
+from tests.executor_bridge.builders import (
+    UID,
+    WORKFLOW,
+    a_create,
+    a_decision,
+    a_state,
+    a_step,
+    a_workflow,
+    on_the_log,
+)
+from tests.executor_bridge.virtual import run
+from tests.executor_bridge.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+NAME = "restart-web-step-1"
+WANTED = a_state(a_step(1, "executing"))
+
+
+def a_world(
+    scene: Callable[[World], Awaitable[object]], *, workflow: dict[str, Any] | None = None, limits: Limits | None = None
+) -> World:
+    """Play a scene on a world with one bridge, to the end of every decision on the log."""
+
+    async def go() -> World:
+        world = World(workflow)
+        await world.begin()
+        world.start(limits=limits)
+        await scene(world)
+        await world.settled()
+        await world.close()
+        return world
+
+    return run(go())
+
+
+def refusals(world: World) -> list[CommandRefused]:
+    """What the log was told of refused commands."""
+    told = [messages.decode(m.headers["ce-type"], m.data) for m in world.log.stored("kubernaut.outcome.>")]
+    return [body for body in told if isinstance(body, CommandRefused)]
+
+
+def test_a_create_whose_answer_was_lost_is_found_and_not_repeated() -> None:
+    """The object exists although no answer came: the bridge looks, finds its own, and is done."""
+
+    async def scene(world: World) -> None:
+        world.cluster.fail("create", UnavailableError("timeout"), after=True)
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+
+    world = a_world(scene)
+
+    creates = [call for call in world.cluster.calls if call[:2] == ("create", "kubernetesexecutions")]
+    assert (len(creates), len(world.cluster.of(EXECUTIONS)), refusals(world)) == (1, 1, [])
+
+
+def test_a_create_that_did_not_get_through_is_repeated() -> None:
+    """The API server answered 503 and made nothing: the bridge tries again until it is there."""
+
+    async def scene(world: World) -> None:
+        world.cluster.fail("create", UnavailableError("503"), times=3)
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+
+    assert a_world(scene).created() == [NAME]
+
+
+def test_nothing_is_asked_for_as_long_as_the_server_wants_to_be_left_alone() -> None:
+    """A 429 with Retry-After 7 holds up every call of the process for 7 seconds, then the work goes on."""
+
+    async def scene(world: World) -> None:
+        world.cluster.fail("create", UnavailableError("429", retry_after=7.0))
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+        await world.until(lambda: len(world.cluster.calls) == 1)
+        asked = len(world.cluster.calls)
+        await asyncio.sleep(6.8)
+
+        assert len(world.cluster.calls) == asked
+
+    assert a_world(scene).created() == [NAME]
+
+
+def test_an_outage_of_half_a_minute_loses_nothing() -> None:
+    """The process is not ready while the API is away, and ends its work when it is back."""
+
+    async def scene(world: World) -> None:
+        for verb in ("create", "get", "replace_status"):
+            world.cluster.fail(verb, UnavailableError("connection refused"), times=100_000)
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+        await asyncio.sleep(100)
+        assert not world.processes[0].health.ready
+        assert world.ended() == set()
+        world.cluster._faults.clear()  # noqa: SLF001 - the fake's faults end at once
+
+    world = a_world(scene)
+
+    assert (world.created(), world.processes[0].health.ready) == ([NAME], True)
+
+
+def test_a_create_that_takes_longer_than_a_message_is_kept_comes_again() -> None:
+    """Creates fail for more than a minute while everything else works: the message is given back and not forgotten."""
+
+    async def scene(world: World) -> None:
+        world.cluster.fail("create", UnavailableError("a webhook does not answer"), times=100_000)
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+        await asyncio.sleep(70)
+        assert (world.statuses(), world.ended()) == ([1], set())
+        world.cluster._faults.clear()  # noqa: SLF001 - the fake's faults end at once
+
+    assert a_world(scene).created() == [NAME]
+
+
+def test_rights_that_come_back_in_time_cost_nothing_but_time() -> None:
+    """Without rights for a minute the bridge is not ready, tries again, and other workflows go on."""
+    other = msgspec.structs.replace(WORKFLOW, uid="another", name="another")
+
+    async def scene(world: World) -> None:
+        world.cluster.fail("create", ForbiddenError("no", reason="forbidden"), times=10)
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+        await world.until(lambda: world.cluster.calls)
+        assert not world.processes[0].health.ready
+        await world.decide(a_decision(1, a_state(phase="completed", ended_at=1), workflow=other))
+        await world.until(lambda: 3 in world.ended(), seconds=1)
+
+    world = a_world(scene)
+
+    assert (world.created(), refusals(world), world.processes[0].health.ready) == ([NAME], [], True)
+
+
+def test_rights_that_stay_away_are_a_refusal_in_the_end() -> None:
+    """After two minutes without rights the run is told, so that it ends."""
+
+    async def scene(world: World) -> None:
+        world.cluster.fail("create", ForbiddenError("no rights", reason="forbidden"), times=100)
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+        await asyncio.sleep(100)
+        assert refusals(world) == []
+
+    world = a_world(scene)
+
+    assert [(r.reason, r.message, r.step, r.attempt) for r in refusals(world)] == [("forbidden", "no rights", 1, 1)]
+    assert world.processes[0].health.ready
+
+
+def test_a_refused_create_is_told_at_once_and_once() -> None:
+    """What the cluster will never accept is an outcome on the log, with an id that a repeat shares."""
+
+    async def scene(world: World) -> None:
+        world.cluster.fail("create", RefusedError("denied by a policy", reason="invalid"), times=2)
+        world.processes[0].log.lose_acks = 1
+        await world.decide(a_decision(1, WANTED, a_create(2), a_create(1)))
+
+    world = a_world(scene)
+    (stored,) = world.log.stored("kubernaut.outcome.>")
+
+    assert (stored.subject, stored.headers["ce-id"]) == (f"kubernaut.outcome.{UID}", f"{UID}/1/1/refused")
+    assert stored.headers["ce-causationid"] == f"{UID}/1"
+    assert refusals(world) == [
+        CommandRefused(
+            workflow=WORKFLOW,
+            command_id=f"{UID}/1/1",
+            command="create_execution",
+            step=1,
+            attempt=1,
+            reason="invalid",
+            message="denied by a policy",
+        )
+    ]
+
+
+def test_a_namespace_that_is_gone_is_told_as_gone() -> None:
+    """Nothing can be created in a namespace that does not exist any more."""
+
+    async def scene(world: World) -> None:
+        world.cluster.missing_namespaces.add("shop")
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+
+    assert [r.reason for r in refusals(a_world(scene))] == ["gone"]
+
+
+def test_a_foreign_object_under_our_name_is_neither_taken_nor_touched() -> None:
+    """An execution that nobody's workflow owns stays as it is, and the run is told of the conflict at once."""
+    foreign = {"kind": "KubernetesExecution", "metadata": {"name": NAME, "namespace": "shop"}, "spec": {"action": "x"}}
+
+    async def scene(world: World) -> None:
+        world.cluster.put(EXECUTIONS, foreign)
+        before = world.cluster.of(EXECUTIONS)
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+        await world.until(lambda: refusals(world), seconds=1)
+        assert world.cluster.of(EXECUTIONS) == before
+
+    (refused,) = refusals(a_world(scene))
+
+    assert refused.reason == "name_conflict"
+    assert refused.message.startswith(
+        "another KubernetesExecution is named restart-web-step-1 in shop (owned by nobody)"
+    )
+
+
+def an_older_execution() -> dict[str, Any]:
+    """The execution of a workflow of the same name that was deleted before."""
+    owner = msgspec.structs.replace(WORKFLOW, uid="an-older-one")
+    return body_of(a_create(1, uid="an-older-one"), owner, {}, "trace")
+
+
+def test_the_execution_of_a_deleted_workflow_is_waited_for() -> None:
+    """A workflow made again under its name waits until the garbage collector has taken the old one's execution."""
+
+    async def scene(world: World) -> None:
+        world.cluster.put(EXECUTIONS, an_older_execution())
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+        await asyncio.sleep(12)
+        world.cluster.remove(EXECUTIONS, "shop", NAME)
+
+    world = a_world(scene)
+
+    (made,) = world.cluster.of(EXECUTIONS)
+    assert (made["metadata"]["ownerReferences"][0]["uid"], refusals(world)) == (UID, [])
+
+
+def test_an_execution_of_another_owner_that_stays_is_a_conflict() -> None:
+    """After half a minute the bridge waits no longer for the other one to go."""
+
+    async def scene(world: World) -> None:
+        world.cluster.put(EXECUTIONS, an_older_execution())
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+
+    world = a_world(scene)
+
+    assert ([r.reason for r in refusals(world)], world.created()) == (["name_conflict"], [])
+
+
+def test_an_old_command_for_a_finished_step_creates_nothing() -> None:
+    """The step has ended and its execution was collected; the command that comes again is void."""
+
+    async def scene(world: World) -> None:
+        done = a_state(a_step(1, "completed", execution_uid="u", ended_at=1), phase="completed", ended_at=1)
+        await world.log.publish(on_the_log(a_decision(1, WANTED, a_create(1))))
+        await world.log.publish(on_the_log(a_decision(2, done)))
+
+    world = a_world(scene)
+
+    assert (world.created(), world.statuses()) == ([], [2])
+
+
+def test_a_create_is_given_up_once_the_step_does_not_wait_for_it_any_more() -> None:
+    """While the API was away the step was cancelled: the bridge looks before it tries again, and lets it be."""
+
+    async def scene(world: World) -> None:
+        world.cluster.fail("create", UnavailableError("503", retry_after=5.0))
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+        await world.until(lambda: world.cluster.calls)
+        await world.decide(a_decision(2, a_state(a_step(1, "cancelled"), phase="cancelled", ended_at=1)))
+
+    assert a_world(scene).created() == []
+
+
+def test_the_steps_of_one_decision_do_not_wait_for_each_other() -> None:
+    """One step's name is taken by another owner; the others, and the status, come within a second."""
+    state = a_state(a_step(1, "executing"), a_step(2, "executing"), a_step(3, "executing"))
+
+    async def scene(world: World) -> None:
+        world.cluster.put(EXECUTIONS, an_older_execution())
+        await world.decide(a_decision(1, state, a_create(1), a_create(2), a_create(3)))
+        await world.until(lambda: len(world.created()) == 2 and world.statuses(), seconds=1)
+
+    a_world(scene)
+
+
+SECRET = "correct horse battery staple"  # noqa: S105 - what must not be seen anywhere
+REDACTED = a_create(1, parameters={"namespace": "shop", "password": "[redacted:password]"})
+
+
+def everything(world: World) -> str:
+    """All that left the object: messages, log lines."""
+    return repr([(m.subject, m.headers, m.data) for m in world.log.stored(">")[1:]]) + repr(world.lines.kept)
+
+
+def with_secret() -> dict[str, Any]:
+    """A workflow whose first step has a secret parameter."""
+    return a_workflow(step_1={"namespace": "shop", "password": SECRET})
+
+
+def a_secret_scene(command: CreateExecution) -> Callable[[World], Awaitable[None]]:
+    """The command is on the log as redaction left it."""
+
+    async def scene(world: World) -> None:
+        await world.decide(a_decision(1, WANTED, command))
+
+    return scene
+
+
+def test_what_redaction_took_out_is_filled_in_from_the_object() -> None:
+    """The execution has the parameters as the user wrote them; nothing else has."""
+    world = a_world(a_secret_scene(REDACTED), workflow=with_secret())
+
+    (made,) = world.cluster.of(EXECUTIONS)
+    assert made["spec"]["parameters"] == {"namespace": "shop", "password": SECRET}
+    assert SECRET not in everything(world)
+
+
+def test_a_refusal_that_quotes_a_secret_is_told_without_the_quote() -> None:
+    """A webhook repeats the parameter in its refusal; the log gets the reason without its words."""
+
+    async def scene(world: World) -> None:
+        world.cluster.fail("create", RefusedError(f"the value {SECRET} is not allowed", reason="forbidden"))
+        await world.decide(a_decision(1, WANTED, REDACTED))
+
+    world = a_world(scene, workflow=with_secret())
+
+    assert [(r.reason, "withheld" in r.message) for r in refusals(world)] == [("forbidden", True)]
+    assert SECRET not in everything(world)
+
+
+def test_the_secret_of_another_workflow_of_the_same_name_is_not_taken() -> None:
+    """The workflow was deleted and made again: its parameters are not those of the old command."""
+    world = a_world(a_secret_scene(REDACTED), workflow=with_secret() | {"metadata": a_workflow("new")["metadata"]})
+
+    assert ([r.reason for r in refusals(world)], world.created()) == (["gone"], [])
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_log_that_does_not_answer_delays_and_loses_nothing(after: bool) -> None:  # noqa: FBT001
+    """The refusal is published once the log answers again, whether or not the first try got through."""
+
+    async def scene(world: World) -> None:
+        world.cluster.fail("create", RefusedError("no", reason="invalid"), times=5)
+        log = world.processes[0].log
+        if after:
+            log.lose_answers = 1
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+        if not after:
+            log.unavailable = True
+            await asyncio.sleep(20)
+            log.unavailable = False
+
+    assert [r.reason for r in refusals(a_world(scene))] == ["invalid"]
