@@ -15,6 +15,7 @@ from schemas.cloudevents import Event, traceparent
 from schemas.messages import ExecutionChanged, StatusChanged, WorkflowChanged
 from schemas.redaction import redact_json
 from schemas.subjects import status_change
+from schemas.workflow_status import TERMINAL_PHASES
 from watcher import known
 from watcher.known import Entry
 from watcher.objects import Seen, fingerprint
@@ -77,7 +78,7 @@ def message_for(
         event=_event(view, sighting, body, subject, correlation=correlation, digest=digest, floor=floor),
         expect=entry.sequence if entry else 0,
         filter=view.last_of(seen.namespace, seen.workflow, seen.uid),
-        entry=None if sighting.deleted else _entry(sighting, correlation, digest, mark),
+        entry=None if sighting.deleted else _entry(view, sighting, correlation, digest, mark),
     )
 
 
@@ -118,6 +119,8 @@ def _event(
     extensions = {known.UID[3:]: seen.uid, known.VERSION[3:]: str(sighting.at)}
     if digest:
         extensions[known.DIGEST[3:]] = digest
+    if view.of_workflows and _ended(seen):
+        extensions[known.ENDED[3:]] = "true"
     if sighting.deleted:
         extensions[known.DELETED[3:]] = "true"
     return Event(
@@ -139,7 +142,11 @@ def claim(view: View, floor: int) -> dict[str, str]:
     return {known.FLOOR[3:]: str(floor), known.SHARD[3:]: view.shard, known.SCOPE[3:]: view.scope}
 
 
-def _entry(sighting: Sighting, correlation: str, digest: str, mark: str) -> Entry:
+def _ended(seen: Seen) -> bool:
+    return seen.progress().phase in TERMINAL_PHASES
+
+
+def _entry(view: View, sighting: Sighting, correlation: str, digest: str, mark: str) -> Entry:
     seen = sighting.seen
     return Entry(
         version=sighting.at,
@@ -148,5 +155,6 @@ def _entry(sighting: Sighting, correlation: str, digest: str, mark: str) -> Entr
         namespace=seen.namespace,
         workflow=seen.workflow,
         correlation=correlation,
+        ended=view.of_workflows and _ended(seen),
         print=mark,
     )

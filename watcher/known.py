@@ -26,6 +26,7 @@ DELETED: Final = "ce-deleted"
 FLOOR: Final = "ce-floor"
 SCOPE: Final = "ce-scope"
 SHARD: Final = "ce-shard"
+ENDED: Final = "ce-ended"
 """Headers of our messages: CloudEvents attributes."""
 
 
@@ -40,6 +41,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     workflow: str
     correlation: str = ""
+    ended: bool = False
+    """Its status shows a final phase; workflows only."""
     print: str = ""
     """Of the rest as it is, before redaction; kept in memory only, where it saves redacting what did not change."""
 
@@ -61,6 +64,7 @@ def entry_of(stored: Stored) -> tuple[str, Entry | None]:
         namespace=namespace,
         workflow=workflow,
         correlation=headers.get("ce-correlationid", ""),
+        ended=ENDED in headers,
     )
 
 
@@ -70,6 +74,8 @@ class Known:
     def __init__(self, view: View) -> None:
         """Know nothing yet."""
         self.entries: dict[str, Entry] = {}
+        self.active = 0
+        """Objects that have not ended."""
         self._view = view
         self._gone: dict[str, None] = {}
 
@@ -83,7 +89,7 @@ class Known:
         elif uid not in self._gone:
             before = self.entries.get(uid)
             if before is None or before.sequence < entry.sequence:
-                self.entries[uid] = entry
+                self.put(uid, entry)
 
     def get(self, uid: str) -> Entry | None:
         """Return what is known of an object that exists."""
@@ -95,14 +101,20 @@ class Known:
 
     def put(self, uid: str, entry: Entry) -> None:
         """Note what was published or read."""
+        self._count(self.entries.get(uid), -1)
+        self._count(entry, +1)
         self.entries[uid] = entry
 
     def put_gone(self, uid: str) -> None:
         """Note that the tombstone is in the log."""
-        self.entries.pop(uid, None)
+        self._count(self.entries.pop(uid, None), -1)
         self._gone[uid] = None
         if len(self._gone) > GONE_LIMIT:
             del self._gone[next(iter(self._gone))]
+
+    def _count(self, entry: Entry | None, by: int) -> None:
+        if entry is not None and not entry.ended:
+            self.active += by
 
     def absent(self, listed: set[str], version: int) -> Iterator[str]:
         """Uids of objects that the log has, of that version or older, and a list of that version has not."""

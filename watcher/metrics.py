@@ -8,6 +8,11 @@ from prometheus_client import Counter, Gauge
 
 from runtime.metrics import REGISTRY
 
+ACTIVE: Final = Gauge(
+    "workflowexecution_active_total",
+    "Runs that have not ended, of all that this watcher sees: the same in every replica, so take the largest",
+    registry=REGISTRY,
+)
 SEEN: Final = Counter(
     "kubernaut_watch_events_total", "Events that a watch has told", ["resource", "type"], registry=REGISTRY
 )

@@ -146,6 +146,8 @@ class Publisher:
             self._known.put(uid, msgspec.structs.replace(message.entry, sequence=sequence))
             if self._view.of_workflows and message.entry.correlation != uid:
                 self._correlations[uid] = message.entry.correlation
+        if self._view.of_workflows:
+            metrics.ACTIVE.set(self._known.active)
         metrics.PUBLISHED.labels(self._view.plural, what).inc()
 
     async def _read_back(self, uid: str, message: Message, again: Backoff) -> None:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from contextlib import aclosing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 from aiohttp import web
 
 from runtime import cluster_plain
-from runtime.cluster import connect
-from runtime.cluster_access import log_in
 from runtime.cluster_depth import CUT, cut
 from runtime.cluster_errors import of_answer
 from runtime.cluster_lines import LONGEST_LINE, Lines
@@ -27,12 +22,10 @@ from runtime.errors import (
     KubernautError,
     NotFoundError,
     RefusedError,
-    SettingsError,
     StreamBrokenError,
     UnavailableError,
 )
 from runtime.kinds import WORKFLOWS
-from runtime.settings import read
 from tests.runtime.api_server import serving
 
 if TYPE_CHECKING:
@@ -137,7 +130,6 @@ def test_every_answer_means_one_of_our_errors(code: int, body: str, error: type[
         ("7", "busy", 7.0),
         ("", a_status(429, "TooManyRequests", retryAfterSeconds=3), 3.0),
         ("Wed, 21 Oct 2026 07:28:00 GMT", "busy", None),
-        ("99999", "busy", None),
     ],
 )
 def test_retry_after_is_passed_on(header: str, body: str, expected: float | None) -> None:
@@ -306,97 +298,3 @@ def test_cutting_keeps_what_is_not_deep() -> None:
 
     assert json.loads(cut(text, deepest=2)) == {"a": [1, CUT.decode()[1:-1], CUT.decode()[1:-1]], "c": '{["{', "d": {}}
     assert cut(text, deepest=3) == text
-
-
-def a_kubeconfig(user: dict[str, object], **cluster: object) -> dict[str, object]:
-    """A kubeconfig with one context."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "here",
-        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": "https://example.test:6443/", **cluster}}],
-        "users": [{"name": "u", "user": user}],
-    }
-
-
-@pytest.mark.parametrize(
-    ("user", "cluster"),
-    [
-        pytest.param({"token": "t"}, {"certificate-authority-data": "Q0E="}, id="a token"),
-        pytest.param({"tokenFile": "token"}, {"certificate-authority": "ca"}, id="a token in a file"),
-        pytest.param(
-            {"client-certificate-data": "Q0VSVA==", "client-key": "key"},
-            {"tls-server-name": "kubernetes", "proxy-url": "http://proxy.test:3128"},
-            id="a certificate",
-        ),
-        pytest.param({}, {"insecure-skip-tls-verify": True}, id="nobody"),
-    ],
-)
-async def test_plain_credentials_are_read_as_kubernetes_asyncio_reads_them(
-    tmp_path: Path, user: dict[str, object], cluster: dict[str, object]
-) -> None:
-    """Our reading of a plain kubeconfig and that of the library, in its process, are one."""
-    for name in ("token", "ca", "key"):
-        (tmp_path / name).write_text(f"{name} text")
-    file = tmp_path / "config"
-    file.write_text(yaml.safe_dump(a_kubeconfig(user, **cluster)))
-
-    ours = await log_in(str(file))
-    # A second file, though it is empty, makes it less than plain.
-    (tmp_path / "more").write_text(yaml.safe_dump({"contexts": [], "clusters": [], "users": []}))
-    theirs = await log_in(f"{file}:{tmp_path / 'more'}")
-
-    token_file = str(tmp_path / "token") if "tokenFile" in user else ""
-    assert ours.token_file == token_file
-    assert cluster_plain.Login.__struct_fields__ == theirs.__struct_fields__
-    assert {f: getattr(ours, f) for f in ours.__struct_fields__ if f != "token_file"} == {
-        f: getattr(theirs, f) for f in theirs.__struct_fields__ if f != "token_file"
-    }
-
-
-async def test_an_exec_plugin_is_asked_for_a_token(tmp_path: Path) -> None:
-    """Its token is used, and how long it lasts is known."""
-    credential = {
-        "apiVersion": "client.authentication.k8s.io/v1",
-        "kind": "ExecCredential",
-        "status": {"token": "from-plugin", "expirationTimestamp": "2999-01-01T00:00:00Z"},
-    }
-    plugin = {
-        "apiVersion": "client.authentication.k8s.io/v1",
-        "command": sys.executable,
-        "args": ["-c", f"print({json.dumps(json.dumps(credential))})"],
-    }
-    file = tmp_path / "config"
-    file.write_text(yaml.safe_dump(a_kubeconfig({"exec": plugin})))
-
-    login = await log_in(str(file))
-
-    assert login.authorization == "Bearer from-plugin"
-    assert login.lasts > 1e9
-
-
-@pytest.mark.parametrize(
-    "content", ["", "current-context: none", "{", None], ids=["empty", "no context", "no yaml", "-"]
-)
-async def test_a_kubeconfig_that_makes_no_sense_is_named(tmp_path: Path, content: str | None) -> None:
-    """The error names the file, what is wrong and an example."""
-    file = tmp_path / "config"
-    if content is not None:
-        file.write_text(content)
-
-    with pytest.raises(SettingsError, match=r"KUBECONFIG=.*config.*Example"):
-        await connect(read({"KUBECONFIG": str(file), "NATS_URL": "nats://nowhere"}))
-
-
-def test_a_pod_reads_its_service_account(tmp_path: Path) -> None:
-    """Host from the environment, token and CA from the folder; outside of a pod it says what to set."""
-    (tmp_path / "token").write_text("pod-token\n")
-    (tmp_path / "ca.crt").write_text("CA")
-    environment = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"}
-
-    login = cluster_plain.of_pod(environment, tmp_path)
-
-    assert (login.host, login.authorization, login.ca) == ("https://[fd00::1]:443", "Bearer pod-token", "CA")
-    with pytest.raises(SettingsError, match="KUBECONFIG is not set"):
-        cluster_plain.of_pod({}, tmp_path)

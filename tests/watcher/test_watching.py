@@ -11,6 +11,7 @@ from tests.fakes.cluster import FakeCluster
 from tests.fakes.log import FakeLog
 from tests.watcher.builders import a_workflow, an_execution
 from tests.watcher.harness import Watcher, body_of, caught_up, changes, last_versions, real_versions, told, versions
+from watcher.gather import recall
 from watcher.view import View
 
 
@@ -153,3 +154,20 @@ async def test_secrets_do_not_get_into_the_log() -> None:
     data = changes(log)[0].data
     found = [word for word in (b"hunter2", b"managedFields", b"last-applied", b"kept") if word in data]
     assert found == [b"kept"]
+
+
+async def test_the_runs_that_have_not_ended_are_counted_across_a_restart() -> None:
+    """From the log alone: a run ends by its status, and by going away."""
+    cluster, log = FakeCluster(), FakeLog()
+    for name in "abc":
+        cluster.put(WORKFLOWS, a_workflow(name))
+    async with Watcher(cluster, log):
+        await caught_up(log, cluster)
+        cluster.set_status(WORKFLOWS, "shop", "a", phase="completed", sequence=9)
+        cluster.set_status(WORKFLOWS, "shop", "b", phase="executing", sequence=2)
+        cluster.remove(WORKFLOWS, "shop", "c")
+        await caught_up(log, cluster)
+
+    recalled = await recall(log, View(resource=WORKFLOWS), {})
+
+    assert recalled.known.active == 1
