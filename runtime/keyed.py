@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -23,6 +24,8 @@ class KeyedWork(Generic[T]):
         self._waiting: dict[str, list[T]] = {}
         self._running: set[str] = set()
         self._ready: asyncio.Queue[str] = asyncio.Queue()
+        self._lingering: dict[str, asyncio.Event] = {}
+        self._taken: dict[str, int] = {}
         self._pending = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -40,8 +43,27 @@ class KeyedWork(Generic[T]):
             self._waiting[key].append(item)
             return
         self._waiting[key] = [item]
-        if key not in self._running:
+        if key in self._lingering:
+            self._lingering[key].set()
+        elif key not in self._running:
             self._ready.put_nowait(key)
+
+    async def more(self, key: str, seconds: float) -> list[T]:
+        """From within `handle`: what else has come for its key, waiting up to `seconds` for the first; may be empty.
+
+        The items belong to the caller's list from then on.
+        """
+        if key not in self._waiting:
+            self._lingering[key] = come = asyncio.Event()
+            try:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await come.wait()
+            finally:
+                del self._lingering[key]
+        items = self._waiting.pop(key, [])
+        self._taken[key] = self._taken.get(key, 0) + len(items)
+        return items
 
     async def run(self) -> None:
         """Work for ever; ends by cancellation or by an error of `handle`."""
@@ -62,7 +84,7 @@ class KeyedWork(Generic[T]):
                 await self._handle(key, items)
             finally:
                 self._running.discard(key)
-                self._pending -= len(items)
+                self._pending -= len(items) + self._taken.pop(key, 0)
                 if self._pending == 0:
                     self._idle.set()
             if key in self._waiting:

@@ -60,6 +60,14 @@ def decide(plan: Plan, previous: Decision | None, inputs: Sequence[Input]) -> Ve
     return Verdict(decision=decision, strangers=strangers)
 
 
+def may_wait(decision: Decision) -> bool:
+    """Whether a decision only notes that executions exist, so that nobody waits for it.
+
+    Their ends often come right behind; taken in together they are one decision, one status and one batch less.
+    """
+    return not decision.commands and not decision.refusals and all(t.what == "started" for t in decision.transitions)
+
+
 def _take(draft: Draft, seen: Input) -> bool:
     fact = seen.fact
     match fact:

@@ -19,7 +19,7 @@ from runtime.keyed import KeyedWork
 from runtime.ports import Delivery, Log
 from scheduler import metrics
 from scheduler.announce import SOURCE
-from scheduler.decide import Verdict, decide
+from scheduler.decide import Verdict, decide, may_wait
 from scheduler.definition import Definition
 from scheduler.gather import Known, Memory, load, newest_definition, read_input, workflow_of
 from scheduler.inputs import Execution, Input
@@ -30,9 +30,21 @@ from schemas.messages import TYPE_OF, Decision, encode
 from schemas.names import digest
 
 IN_HAND = 512
-SIDE_BY_SIDE = 32
+SIDE_BY_SIDE = 128
+LINGER_SECONDS = 0.05
+"""How long a decision waits that nobody waits for: an executor that is quick ends an execution within it."""
 TRIES = 20
 """Conflicts in a row before the messages are given back; more than a few mean that something is wrong."""
+
+
+class Batch:
+    """Messages of one workflow that are decided on together."""
+
+    def __init__(self) -> None:
+        self.inputs: list[Input] = []
+        self.readable: list[Delivery] = []
+        """To be acknowledged once what they led to is in the log."""
+        self.lingered = False
 
 
 class Scheduler:
@@ -53,44 +65,45 @@ class Scheduler:
 
     async def handle(self, uid: str, deliveries: list[Delivery]) -> None:
         """Decide on all waiting messages of one workflow, publish, then acknowledge."""
-        inputs, readable = await self._read(deliveries)
+        batch = Batch()
+        await self._read(batch, deliveries)
         try:
-            if inputs:
-                await self._settle(uid, inputs)
+            if batch.inputs:
+                await self._settle(uid, batch)
         except UnavailableError as error:
             self._memory.drop(uid)
             self._logger.warning("decision_delayed", workflow=uid, error=str(error))
-            for delivery in readable:
+            for delivery in batch.readable:
                 await delivery.nak(self._backoff.next())
             return
         self._backoff.reset()
-        for delivery in readable:
+        for delivery in batch.readable:
             await delivery.ack()
 
-    async def _read(self, deliveries: list[Delivery]) -> tuple[list[Input], list[Delivery]]:
-        inputs, readable = [], []
+    async def _read(self, batch: Batch, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:
             try:
                 seen = read_input(delivery.message)
             except (ValueError, msgspec.MsgspecError) as error:
                 await bury(self._log, delivery, consumer=subjects.SCHEDULER.name, error=str(error))
                 continue
-            readable.append(delivery)
+            batch.readable.append(delivery)
             if seen is not None:
-                inputs.append(seen)
+                batch.inputs.append(seen)
                 if isinstance(seen.fact, Execution) and not seen.fact.known_phase:
                     metrics.UNKNOWN_PHASES.inc()
-        return inputs, readable
 
-    async def _settle(self, uid: str, inputs: list[Input]) -> None:
+    async def _settle(self, uid: str, batch: Batch) -> None:
         known = self._memory.get(uid) or await load(self._log, uid)
         for _ in range(TRIES):
-            known, taken = await self._with_plan(uid, known, inputs)
+            known, taken = await self._with_plan(uid, known, batch.inputs)
             if known.plan is None:
-                metrics.IGNORED.inc(len(inputs))
-                self._logger.warning("no_such_workflow", workflow=uid, messages=[i.cause.id for i in inputs])
+                metrics.IGNORED.inc(len(taken))
+                self._logger.warning("no_such_workflow", workflow=uid, messages=[i.cause.id for i in taken])
                 return
             verdict = decide(known.plan, known.previous, taken)
+            if verdict.decision is not None and may_wait(verdict.decision) and await self._grow(uid, batch):
+                continue
             if verdict.strangers and not known.fresh:
                 known = await load(self._log, uid)
             elif verdict.decision is None:
@@ -102,6 +115,15 @@ class Scheduler:
                 known = await load(self._log, uid)
         message = f"{TRIES} others were first in a row"
         raise UnavailableError(message)
+
+    async def _grow(self, uid: str, batch: Batch) -> bool:
+        """Wait a moment, once a batch, for what comes right behind; whether anything did."""
+        if batch.lingered:
+            return False
+        batch.lingered = True
+        more = await self.work.more(uid, LINGER_SECONDS)
+        await self._read(batch, more)
+        return bool(more)
 
     async def _with_plan(self, uid: str, known: Known, inputs: list[Input]) -> tuple[Known, list[Input]]:
         if known.plan is not None:

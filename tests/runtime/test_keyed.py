@@ -97,3 +97,44 @@ async def test_an_error_of_the_handler_ends_the_work() -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await work.run()
     assert caught.group_contains(ZeroDivisionError)
+
+
+async def test_a_handler_may_take_in_what_comes_while_it_works() -> None:
+    """It gets it in order, once, and what comes after it has ended is handled as ever."""
+    got: list[list[int]] = []
+
+    async def handle(key: str, items: list[int]) -> None:
+        got.append([*items, *await work.more(key, 5.0)])
+
+    work: KeyedWork[int] = KeyedWork(handle, side_by_side=2)
+    task = asyncio.create_task(work.run())
+    work.add("a", 1)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    work.add("a", 2)
+    await eventually(lambda: got)
+    work.add("a", 3)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    work.add("a", 4)
+    await work.finished()
+    task.cancel()
+
+    assert got == [[1, 2], [3, 4]]
+    assert work.pending == 0
+
+
+async def test_a_handler_waits_no_longer_than_it_said() -> None:
+    """Nothing comes: it gets nothing and goes on."""
+    got: list[list[int]] = []
+
+    async def handle(key: str, items: list[int]) -> None:
+        got.append([*items, *await work.more(key, 0.001)])
+
+    work: KeyedWork[int] = KeyedWork(handle, side_by_side=1)
+    task = asyncio.create_task(work.run())
+    work.add("a", 1)
+    await work.finished()
+    task.cancel()
+
+    assert got == [[1]]
