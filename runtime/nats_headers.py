@@ -6,6 +6,7 @@ Format: NATS client protocol, ADR-4: a version line with an optional status, the
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -22,12 +23,16 @@ def to_block(headers: Mapping[str, str]) -> bytes:
     Raises ValueError for a name that is none.
     """
     lines = ["NATS/1.0"]
-    for name, value in headers.items():
-        if not _NAME.fullmatch(name):
-            message = f"{name!r} is no name of a header"
-            raise ValueError(message)
-        lines.append(f"{name}: {value.strip().translate(_LINE_BREAKS)}")
+    lines += [f"{_checked(name)}: {value.strip().translate(_LINE_BREAKS)}" for name, value in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+@lru_cache(maxsize=256)
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        message = f"{name!r} is no name of a header"
+        raise ValueError(message)
+    return name
 
 
 def from_block(block: bytes) -> dict[str, str]:

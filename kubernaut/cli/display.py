@@ -57,7 +57,7 @@ class Display(Follower):
         self.lost.add(run.uid)
 
     def exit_code(self, runs: Sequence[Run]) -> int:
-        """Return 0 when every run ended as success, 1 when one failed or is gone, else 3 (a partial success; 2 is a usage error)."""
+        """Return 0 when every run ended as success, 1 when one failed or is gone, else `PARTIAL`."""
         ends = {run.uid: self.views[run.uid].outcome if run.uid in self.views else "" for run in runs}
         if any(uid in self.lost or outcome not in {"success", "partial_success"} for uid, outcome in ends.items()):
             return 1
