@@ -1,6 +1,6 @@
 # One command a duty. Every path is relative to this folder, so `make -C elsewhere/kubernaut-workflow demo` works too.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench generate lock clean
+.PHONY: help setup demo parts test lint bench generate lock clean
 
 BIN := .venv/bin
 
@@ -20,7 +20,10 @@ lint: setup ## style, types, layers, and whether generated files are current
 	$(BIN)/lint-imports
 	$(BIN)/python -m schemas.generate --check
 
-test: lint ## all of lint, then every test on real parts
+parts: setup ## build the local Kubernetes control plane, unless it is in the cache
+	@$(BIN)/python -m kubernaut.local
+
+test: lint parts ## all of lint, then every test on real parts
 	$(BIN)/python -m pytest
 
 bench: setup ## measure throughput, handoff, CPU and memory beside the floor

@@ -66,7 +66,7 @@ def take_workflow(draft: Draft, seen: Definition) -> None:
         end_early(draft, seen)
         return
     asked = {op: f"{text}: not supported by this version" for op, text in asked_of(control_of(seen)).items()}
-    if seen.spec_hash != draft.get("spec_hash"):
+    if not seen.errors and seen.spec_hash != draft.get("spec_hash"):
         asked["spec"] = f"{seen.spec_hash[:8]}: the run goes on with the spec that it was planned with"
     known = draft.get("refusals")
     for operation, message in asked.items():

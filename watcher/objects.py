@@ -72,6 +72,9 @@ _BOOKMARKS: Final = msgspec.json.Decoder(_Bookmark)
 _OWNED: Final = msgspec.json.Decoder(_Owned)
 _SPECS: Final = msgspec.json.Decoder(_Spec)
 _PROGRESS: Final = msgspec.json.Decoder(Progress)
+_ANY_OBJECT: Final[msgspec.json.Decoder[dict[str, Any]]] = msgspec.json.Decoder(dict[str, Any])
+_SHORT_PARTS: Final = ("workflowExecutionRef", "failure", "executionResults")
+_SHORT_CHARACTERS: Final = 256
 _ANNOTATIONS: Final[msgspec.json.Decoder[dict[str, Any]]] = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -100,10 +103,15 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode({**rest, "metadata": meta})
 
     def reduced(self, *, further: bool = False) -> bytes:
-        """Return kind and metadata only, `further` without labels and annotations, for an object that is too large."""
+        """Return what must be known of an object that is too large: who it is; of an execution also how it ended.
+
+        `further`: without labels and annotations.
+        """
         kept = {"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp"}
         parts: dict[str, Any] = {name: self.parts[name] for name in ("apiVersion", "kind") if name in self.parts}
         meta = {name: raw for name, raw in self.meta.items() if not further or name in kept}
+        if self.workflow != self.uid:
+            parts |= {name: _essence(self.parts[name]) for name in ("spec", "status") if name in self.parts}
         return msgspec.json.encode({**parts, "metadata": meta})
 
     def progress(self) -> Progress:
@@ -112,6 +120,24 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
             return _PROGRESS.decode(self.parts.get("status", b"{}"))
         except msgspec.DecodeError:
             return Progress()
+
+
+def _essence(raw: msgspec.Raw) -> dict[str, Any]:
+    """Return the short texts, numbers and references of an execution's spec or status; results and parameters not."""
+    try:
+        whole = _ANY_OBJECT.decode(raw)
+    except msgspec.DecodeError:
+        return {}
+    inner = {name: _short(whole[name]) for name in _SHORT_PARTS if isinstance(whole.get(name), dict)}
+    return _short(whole) | inner
+
+
+def _short(value: dict[str, Any]) -> dict[str, Any]:
+    return {name: each for name, each in value.items() if isinstance(each, bool | int) or _is_short(each)}
+
+
+def _is_short(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _SHORT_CHARACTERS
 
 
 def token(value: str) -> str:

@@ -422,6 +422,13 @@ def test_a_spec_that_changed_in_spite_of_the_policy_is_refused() -> None:
     assert "completed" == run.last.state.phase
 
 
+def test_a_version_that_has_become_too_large_for_the_log_is_no_change_of_the_spec() -> None:
+    """Its message holds the metadata only, so nothing can be said of its spec."""
+    run = Run(a_workflow())
+
+    assert run.take(definition_of({"metadata": a_workflow(version=50)["metadata"]}, oversized=2_000_000)) is None
+
+
 def test_an_object_whose_run_is_older_than_the_log_is_not_run_again() -> None:
     """Its status says that it ended; that the log does not know it any more must not start it anew."""
     run = Run(a_workflow(status={"phase": "completed", "sequence": 12}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from runtime.kinds import EXECUTIONS, WORKFLOWS
+from scheduler.inputs import read_execution
 from schemas.messages import ExecutionChanged, StatusChanged, WorkflowChanged
 from tests.eventually import eventually
 from tests.fakes.cluster import FakeCluster
@@ -139,6 +140,30 @@ async def test_an_object_too_large_for_the_log_is_told_with_its_metadata() -> No
         assert msgspec.json.decode(large.object)["metadata"]["name"] == "w"
         assert b'"spec"' not in bytes(large.object)
         assert (small.oversized, b"short" in bytes(small.object)) == (0, True)
+
+
+async def test_an_execution_too_large_for_the_log_still_tells_whose_it_is_and_how_it_ended() -> None:
+    """An executor that reports a megabyte must not leave its step waiting for ever."""
+    cluster, log = FakeCluster(), FakeLog()
+    log.broker.max_payload = 4096
+    async with Watcher(cluster, log, View(resource=EXECUTIONS)) as watcher:
+        await eventually(lambda: watcher.dependency.well)
+        uid = cluster.put(EXECUTIONS, an_execution())["metadata"]["uid"]
+        await caught_up(log, cluster, EXECUTIONS)
+        cluster.set_status(
+            EXECUTIONS,
+            "shop",
+            "w-step-1",
+            phase="failed",
+            failure={"reason": "OutOfDisk", "message": "m" * 9000},
+            executionResults={"success": False, "dump": "x" * 9000},
+        )
+        await caught_up(log, cluster, EXECUTIONS)
+
+        body = body_of(changes(log, uid)[-1])
+        seen = read_execution(body)
+        assert body.oversized > 9000
+        assert ("failed", "OutOfDisk", 1, "key-w-step-1") == (seen.ending, seen.reason, seen.step, seen.key)
 
 
 async def test_secrets_do_not_get_into_the_log() -> None:
