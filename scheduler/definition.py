@@ -36,6 +36,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     """None when it cannot be read; `errors` then says why."""
     spec_hash: str
     """Digest of the spec without control: what must never change."""
+    size: int = 0
+    """Bytes of the object as JSON."""
     decided: int = 0
     """Decision that the object's status shows: more than 0 on an object whose run is not in the log means that the log
     was lost or is older than its retention."""
@@ -89,6 +91,7 @@ def read(body: WorkflowChanged, *, uid: str, namespace: str, sequence: int) -> D
         held=FINALIZER in metadata.finalizers,
         spec=spec,
         spec_hash=_spec_hash(body.object),
+        size=memoryview(body.object).nbytes,
         decided=shown.sequence,
         finished=shown.phase in TERMINAL_PHASES,
         errors=errors,

@@ -22,8 +22,9 @@ from schemas.messages import (
     decode,
 )
 
-REMEMBERED_STEPS = 20_000
-"""Steps of all runs together whose plans and states are kept in memory: about 40 MB at most."""
+REMEMBERED = 20_000
+"""Weight of all runs together that are kept in memory; one is about 2 KB, so about 40 MB at most."""
+_BYTES_OF_ONE = 2048
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +42,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._runs: OrderedDict[str, Known] = OrderedDict()
-        self._steps = 0
+        self._weight = 0
 
     def get(self, uid: str) -> Known | None:
         """Return what is remembered of a run."""
@@ -54,19 +55,25 @@ class Memory:
         """Remember a run, and forget the ones not used for longest when they are too many."""
         self.drop(uid)
         self._runs[uid] = known
-        self._steps += _size(known)
-        while self._steps > REMEMBERED_STEPS and len(self._runs) > 1:
+        self._weight += _weight(known)
+        while self._weight > REMEMBERED and len(self._runs) > 1:
             self.drop(next(iter(self._runs)))
+
+    def __len__(self) -> int:
+        """How many runs are remembered."""
+        return len(self._runs)
 
     def drop(self, uid: str) -> None:
         """Forget a run."""
         known = self._runs.pop(uid, None)
         if known is not None:
-            self._steps -= _size(known)
+            self._weight -= _weight(known)
 
 
-def _size(known: Known) -> int:
-    return 1 + (len(known.plan.steps) if known.plan else 0)
+def _weight(known: Known) -> int:
+    if known.plan is None:
+        return 1
+    return 1 + len(known.plan.steps) + known.plan.definition.size // _BYTES_OF_ONE
 
 
 async def load(log: Log, uid: str) -> Known:

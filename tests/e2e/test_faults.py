@@ -11,7 +11,7 @@ from kubernaut.local.stack import StackOptions
 from tests.e2e.conftest import a_world
 from tests.e2e.world import SERVICES, World, a_workflow, assert_each_step_once, ten_steps, until
 
-pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="session")]
 
 RUNS = 50
 PARTS = ("nats", "postgres", API_SERVER)
@@ -27,7 +27,7 @@ async def fifty_runs(world: World, prefix: str, take: str) -> list[str]:
         statuses = await world.statuses()
         return sum(statuses.get(name, {}).get("currentStep", 0) > 1 for name in names) >= RUNS // 2
 
-    await until(under_way, "half of the runs are past their first step", 60)
+    await until(under_way, "half of the runs are past their first step", 120)
     return names
 
 
@@ -37,7 +37,7 @@ async def test_kill_9_of_a_service_in_the_middle_changes_nothing(world: World, s
     names = await fifty_runs(world, f"kill-{service.replace('_', '-')}", "1s")
 
     await world.stack.supervisor.kill(service)
-    statuses = await world.all_end(names, 120)
+    statuses = await world.all_end(names, 240)
 
     assert_each_step_once(world, names, statuses)
     await world.all_ready()
@@ -55,7 +55,7 @@ async def test_a_part_that_is_away_for_30_seconds_in_the_middle_costs_time_only(
     await world.stack.supervisor.start(part)
     if part == "postgres":
         await world.reconnect_database()
-    statuses = await world.all_end(names, 120)
+    statuses = await world.all_end(names, 240)
 
     assert_each_step_once(world, names, statuses)
     await world.all_ready()
@@ -92,11 +92,11 @@ async def test_two_of_each_service_and_one_of_each_frozen_and_woken(tmp_path_fac
 
         for service in doubled:
             world.stack.supervisor.pause(service)
-        statuses = await world.all_end(names, 120)
+        statuses = await world.all_end(names, 240)
         for service in doubled:
             world.stack.supervisor.resume(service)
         more = await world.apply(*(a_workflow(f"woken-{n}", ten_steps()) for n in range(10)))
-        statuses |= await world.all_end(more, 60)
+        statuses |= await world.all_end(more, 120)
 
         assert_each_step_once(world, names + more, statuses)
         await world.audit_is_complete(60)

@@ -10,7 +10,7 @@ from runtime.errors import RefusedError
 from runtime.kinds import EVENTS, EXECUTIONS, WORKFLOWS
 from tests.e2e.world import NAMESPACE, World, a_step, a_workflow, assert_each_step_once, ten_steps, until
 
-pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_a_ten_step_graph_reaches_completed_with_ten_executions_each_created_once(world: World) -> None:
@@ -34,7 +34,7 @@ async def test_many_runs_at_once_end_with_each_step_once(world: World) -> None:
     """Fifty graphs of ten steps."""
     names = await world.apply(*(a_workflow(f"many-{n}", ten_steps()) for n in range(50)))
 
-    statuses = await world.all_end(names, 120)
+    statuses = await world.all_end(names, 240)
 
     assert_each_step_once(world, names, statuses)
     await world.audit_is_complete()

@@ -188,7 +188,7 @@ class World:
         finally:
             await client.close()
 
-    async def audit_is_complete(self, seconds: float = 30.0) -> int:
+    async def audit_is_complete(self, seconds: float = 60.0) -> int:
         """Wait until there is exactly one row for each message of the log; return how many that are."""
 
         async def complete() -> bool:
