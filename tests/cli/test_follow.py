@@ -196,8 +196,8 @@ def a_display(**ends: str) -> tuple[Display, list[Run]]:
     [
         ({"a": "success"}, 0),
         ({"a": "success", "b": "success"}, 0),
-        ({"a": "partial_success"}, 2),
-        ({"a": "success", "b": "partial_success"}, 2),
+        ({"a": "partial_success"}, 3),
+        ({"a": "success", "b": "partial_success"}, 3),
         ({"a": "failed"}, 1),
         ({"a": "cancelled"}, 1),
         ({"a": "unknown"}, 1),

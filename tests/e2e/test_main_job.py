@@ -158,8 +158,8 @@ async def test_a_workflow_deleted_in_the_middle_goes_away_with_its_executions(wo
 
     async def gone() -> bool:
         workflows = await world.statuses()
-        executions = (await world.cluster.list(EXECUTIONS, NAMESPACE)).items
-        return "deleted-run" not in workflows and not any(b"deleted-run-step" in bytes(each) for each in executions)
+        executions = {each["metadata"]["name"] for each in await world.all_of(EXECUTIONS)}
+        return "deleted-run" not in workflows and "deleted-run-step-1" not in executions
 
     async def recorded() -> bool:
         row = await world.database.fetchrow(
@@ -178,7 +178,7 @@ async def test_kubernetes_events_tell_the_story(world: World) -> None:
     await world.all_end(names)
 
     async def told() -> bool:
-        events = (await world.cluster.list(EVENTS, NAMESPACE)).items
-        return any(b'"name":"told"' in bytes(each) and b'"Warning"' in bytes(each) for each in events)
+        events = await world.all_of(EVENTS)
+        return any(e["involvedObject"]["name"] == "told" and e["type"] == "Warning" for e in events)
 
     await until(told, "a warning about the failure", 20)

@@ -19,7 +19,7 @@ from kubernaut.local.stack import LocalStack
 from runtime.cluster import ClusterClient
 from runtime.errors import GoneError, KubernautError
 from runtime.kinds import EXECUTIONS, WORKFLOWS
-from runtime.ports import Object
+from runtime.ports import Object, Resource
 from schemas.execution import TERMINAL_PHASES as ENDED_EXECUTION
 from schemas.names import VERSION, WORKFLOW_GROUP, WORKFLOW_KIND
 from schemas.workflow_status import TERMINAL_PHASES
@@ -137,16 +137,19 @@ class World:
 
     async def statuses(self) -> dict[str, dict[str, Any]]:
         """The status of every workflow, by name; empty while the API does not answer."""
-        found: dict[str, dict[str, Any]] = {}
+        try:
+            workflows = await self.all_of(WORKFLOWS)
+        except KubernautError:
+            return {}
+        return {each["metadata"]["name"]: each.get("status", {}) for each in workflows}
+
+    async def all_of(self, resource: Resource) -> list[Object]:
+        """Every object of a kind, over all pages of the list."""
+        found: list[Object] = []
         token = ""
         while True:
-            try:
-                page = await self.cluster.list(WORKFLOWS, NAMESPACE, next_page=token)
-            except KubernautError:
-                return {}
-            for raw in page.items:
-                each = msgspec.json.decode(raw)
-                found[each["metadata"]["name"]] = each.get("status", {})
+            page = await self.cluster.list(resource, NAMESPACE, next_page=token)
+            found += [msgspec.json.decode(raw) for raw in page.items]
             token = page.next_page
             if not token:
                 return found

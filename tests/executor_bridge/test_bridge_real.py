@@ -139,6 +139,15 @@ async def all_of(world: RealWorld, kind: Any) -> list[Object]:
     return [msgspec.json.decode(raw) for raw in page.items]
 
 
+async def told(world: RealWorld, count: int) -> None:
+    """Wait for so many Events: what a killed bridge had in hand comes again after `ack_wait`, and its Events then."""
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while True:
+            if len(await all_of(world, EVENTS)) >= count:
+                return
+            await asyncio.sleep(0.1)
+
+
 async def watch_creations(world: RealWorld, since: str, counts: Counter[str]) -> None:
     """Count how often an execution of each name comes into being."""
     async for event in world.cluster.watch(EXECUTIONS, world.namespace, resource_version=since):
@@ -174,6 +183,7 @@ async def test_a_bridge_that_is_killed_in_the_middle_does_everything_once(
         async with a_bridge(fresh_nats, kubeconfig) as second:
             await playing
             await asyncio.gather(*(run.settled() for run in runs))
+            await told(world, 2 * RUNS)
             second.terminate()
             code = await second.wait()
         watch.cancel()
