@@ -79,10 +79,7 @@ def there_is_no_cycle(spec: WorkflowSpec) -> Iterator[str]:
 def actions_fit_their_parameters(spec: WorkflowSpec) -> Iterator[str]:
     """Every action is known and has the parameters that it needs."""
     for index, step in enumerate(spec.workflow_definition.steps):
-        if actions.ACTIONS.get(step.action) is None:
-            yield from (f"{STEPS}[{index}].action: {error}" for error in actions.check(step.action, {}))
-        else:
-            yield from (f"{STEPS}[{index}].parameters.{error}" for error in actions.check(step.action, step.parameters))
+        yield from actions.check_at(f"{STEPS}[{index}]", step.action, step.parameters)
 
 
 def parameters_are_small(spec: WorkflowSpec) -> Iterator[str]:

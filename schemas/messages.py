@@ -257,16 +257,7 @@ WORKFLOW_EVENTS: Final = (
     "rolled_back",
     "deleted",
 )
-STEP_EVENTS: Final = (
-    "ready",
-    "started",
-    "completed",
-    "failed",
-    "retrying",
-    "skipped",
-    "cancelled",
-    "rolled_back",
-)
+STEP_EVENTS: Final = ("ready", "started", "completed", "failed", "retrying", "skipped", "cancelled", "rolled_back")
 
 
 def public_type(entity: str, what: str) -> str:

@@ -19,7 +19,6 @@ SIGNALS: Final = "kubernaut.signal.>"
 DEAD_LETTERS: Final = "kubernaut.deadletter.>"
 EVENTS: Final = "kubernaut.event.>"
 TIMERS: Final = "kubernaut.timer.>"
-TIMERS_DUE: Final = "kubernaut.timer.due.>"
 
 
 def workflow_change(namespace: str, uid: str) -> str:

@@ -18,7 +18,7 @@ from schemas.subjects import status_change
 from schemas.workflow_status import TERMINAL_PHASES
 from watcher import known
 from watcher.known import Entry
-from watcher.objects import Seen, fingerprint
+from watcher.objects import Progress, Seen, fingerprint
 
 if TYPE_CHECKING:
     from watcher.view import View
@@ -73,12 +73,14 @@ def message_for(
         mark, digest = _digests(entry, seen)
     status_only = view.of_workflows and entry is not None and entry.digest == digest and not sighting.deleted
     correlation = seen.correlation or (entry.correlation if entry else "") or correlation or seen.workflow
-    body, subject = _body(view, sighting, status_only=status_only)
+    progress = seen.progress() if view.of_workflows else Progress()
+    ended = progress.phase in TERMINAL_PHASES
+    body, subject = _body(view, sighting, progress if status_only else None)
     return Message(
-        event=_event(view, sighting, body, subject, correlation=correlation, digest=digest, floor=floor),
+        event=_event(view, sighting, body, subject, correlation=correlation, digest=digest, ended=ended, floor=floor),
         expect=entry.sequence if entry else 0,
         filter=view.last_of(seen.namespace, seen.workflow, seen.uid),
-        entry=None if sighting.deleted else _entry(view, sighting, correlation, digest, mark),
+        entry=None if sighting.deleted else _entry(sighting, correlation, digest, mark, ended=ended),
     )
 
 
@@ -94,10 +96,10 @@ def _digests(entry: Entry | None, seen: Seen) -> tuple[str, str]:
     return mark, fingerprint(redact_json(rest))
 
 
-def _body(view: View, sighting: Sighting, *, status_only: bool) -> tuple[messages.Body, str]:
+def _body(view: View, sighting: Sighting, progress: Progress | None) -> tuple[messages.Body, str]:
+    """Return body and subject; with `progress` only that is told, because nothing else changed."""
     seen, version = sighting.seen, str(sighting.at)
-    if status_only:
-        progress = seen.progress()
+    if progress is not None:
         changed = StatusChanged(resource_version=version, phase=progress.phase, sequence=progress.sequence)
         return changed, status_change(seen.namespace, seen.uid)
     whole = seen.reduced(further=sighting.further) if sighting.oversized else seen.whole()
@@ -112,14 +114,22 @@ def _body(view: View, sighting: Sighting, *, status_only: bool) -> tuple[message
 
 
 def _event(
-    view: View, sighting: Sighting, body: messages.Body, subject: str, *, correlation: str, digest: str, floor: int
+    view: View,
+    sighting: Sighting,
+    body: messages.Body,
+    subject: str,
+    *,
+    correlation: str,
+    digest: str,
+    ended: bool,
+    floor: int,
 ) -> Event:
     seen = sighting.seen
     event_id = f"{view.plural}/{seen.uid}/{'deleted' if sighting.deleted else sighting.at}"
     extensions = {known.UID[3:]: seen.uid, known.VERSION[3:]: str(sighting.at)}
     if digest:
         extensions[known.DIGEST[3:]] = digest
-    if view.of_workflows and _ended(seen):
+    if ended:
         extensions[known.ENDED[3:]] = "true"
     if sighting.deleted:
         extensions[known.DELETED[3:]] = "true"
@@ -142,11 +152,7 @@ def claim(view: View, floor: int) -> dict[str, str]:
     return {known.FLOOR[3:]: str(floor), known.SHARD[3:]: view.shard, known.SCOPE[3:]: view.scope}
 
 
-def _ended(seen: Seen) -> bool:
-    return seen.progress().phase in TERMINAL_PHASES
-
-
-def _entry(view: View, sighting: Sighting, correlation: str, digest: str, mark: str) -> Entry:
+def _entry(sighting: Sighting, correlation: str, digest: str, mark: str, *, ended: bool) -> Entry:
     seen = sighting.seen
     return Entry(
         version=sighting.at,
@@ -155,6 +161,6 @@ def _entry(view: View, sighting: Sighting, correlation: str, digest: str, mark: 
         namespace=seen.namespace,
         workflow=seen.workflow,
         correlation=correlation,
-        ended=view.of_workflows and _ended(seen),
+        ended=ended,
         print=mark,
     )

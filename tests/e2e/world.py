@@ -25,7 +25,6 @@ from schemas.names import VERSION, WORKFLOW_GROUP, WORKFLOW_KIND
 from schemas.workflow_status import TERMINAL_PHASES
 
 NAMESPACE = "default"
-ALL_STEPS = "simulator.kubernaut.io/all-steps"
 SERVICES = ("watcher", "scheduler", "executor_bridge", "auditor", "executor")
 
 

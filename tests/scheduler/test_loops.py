@@ -27,6 +27,7 @@ from schemas.messages import (
     encode,
 )
 from schemas.subjects import Consumer
+from tests.eventually import eventually
 from tests.fakes.clock import ManualClock
 from tests.fakes.log import FakeLog
 from tests.scheduler.builders import UID, a_step, a_workflow, ten_steps
@@ -116,13 +117,6 @@ async def running(*services: Scheduler | Announcer) -> AsyncIterator[asyncio.Tas
         yield group
         for task in tasks:
             task.cancel()
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Wait for a condition; fail with its source when it does not come true."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is awaited tells nobody
-            await asyncio.sleep(0.001)
 
 
 def decisions(log: FakeLog) -> list[Decision]:
@@ -251,7 +245,7 @@ async def test_an_execution_of_no_known_workflow_is_acknowledged_and_forgotten()
     published = await log.publish(execution_event(create, 5, ""))
 
     async with running(Scheduler(log, LOGGER)):
-        await until(lambda: published.sequence in log.acked)
+        await eventually(lambda: published.sequence in log.acked)
 
     assert [] == decisions(log)
 
@@ -292,7 +286,7 @@ async def test_every_transition_is_one_public_event_in_order() -> None:
     log = await finished_run()
 
     async with running(Announcer(log, LOGGER)):
-        await until(lambda: len(told(log)) == len(EXPECTED))
+        await eventually(lambda: len(told(log)) == len(EXPECTED))
 
     assert list(enumerate(EXPECTED)) == told(log)
     last = log.stored(subjects.EVENTS, stream=subjects.EVENT_STREAM.name)[-1]
@@ -312,7 +306,7 @@ async def test_an_announcer_killed_at_any_call_leaves_no_gap_and_no_repeat(after
         killable = KillableLog(base, kill_at, after=after)
         try:
             async with running(Announcer(killable, LOGGER)):
-                await until(lambda log=base: len(told(log)) == len(EXPECTED))  # type: ignore[misc]
+                await eventually(lambda log=base: len(told(log)) == len(EXPECTED))  # type: ignore[misc]
         except* KilledError:
             base.crash()
         reached = killable.calls >= kill_at
@@ -320,7 +314,7 @@ async def test_an_announcer_killed_at_any_call_leaves_no_gap_and_no_repeat(after
         later = FakeLog(base.broker)
         clock.advance(3600.0)
         async with running(Announcer(later, LOGGER)):
-            await until(lambda log=later: len(told(log)) == len(EXPECTED))  # type: ignore[misc]
+            await eventually(lambda log=later: len(told(log)) == len(EXPECTED))  # type: ignore[misc]
 
         assert list(enumerate(EXPECTED)) == told(later)
     assert kill_at > len(EXPECTED)
@@ -332,6 +326,6 @@ async def test_many_announcers_tell_one_story() -> None:
     others = [FakeLog(log.broker) for _ in range(2)]
 
     async with running(*(Announcer(each, LOGGER) for each in (log, *others))):
-        await until(lambda: len(told(log)) == len(EXPECTED))
+        await eventually(lambda: len(told(log)) == len(EXPECTED))
 
     assert list(enumerate(EXPECTED)) == told(log)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scheduler import graph
 from scheduler.decide import decide
 from scheduler.inputs import Execution
-from schemas.messages import CreateExecution, Decision, encode
+from schemas.messages import STEP_EVENTS, WORKFLOW_EVENTS, CreateExecution, Decision, encode
 from tests.scheduler.builders import Run, a_step, a_workflow, an_execution
 from tests.scheduler.test_graph import acyclic
 
@@ -145,6 +145,7 @@ def _overtaken(fact: Execution, told: list[Execution]) -> bool:
 def _starts_after_what_it_needs(decisions: list[Decision], edges: graph.Graph) -> None:
     ended: set[int] = set()
     for decision in decisions:
+        assert {t.what for t in decision.transitions} <= {*WORKFLOW_EVENTS, *STEP_EVENTS}
         done_here = {t.step for t in decision.transitions if t.entity == "step" and t.what == "completed"}
         for command in decision.commands:
             if isinstance(command, CreateExecution):
