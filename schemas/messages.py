@@ -11,7 +11,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 from schemas.execution import Purpose
-from schemas.run_state import RunState
+from schemas.queue_state import QueueState
+from schemas.run_state import LearnedAction, RunState
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -86,10 +87,11 @@ class Cause(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Transition(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
-    """One step from one state to the next; each becomes one public event named `what`."""
+    """One step from one state to the next; each with a `what` becomes one public event of that name."""
 
     entity: Literal["workflow", "step"]
     what: str
+    """Empty for a change that no public event tells, such as the beginning of a rollback."""
     before: str
     after: str
     step: int = 0
@@ -115,6 +117,13 @@ class CreateExecution(Body, frozen=True, kw_only=True, tag_field="kind", tag="cr
     idempotency_key: str
     hold: bool = False
     """Keep the object by a finalizer until its end is in the log: the action must not be done twice."""
+    approved: bool = False
+    """Whether the run was approved by a person."""
+    rendered: bool = False
+    """A `{{ }}` in the step's parameters was replaced: where redaction took something out, the bridge refuses the
+    command, because the object does not hold the value."""
+    derived: bool = False
+    """The parameters are no word of the user's but were derived from what the executor reported."""
 
 
 class DeleteExecution(Body, frozen=True, kw_only=True, tag_field="kind", tag="delete_execution"):
@@ -125,6 +134,7 @@ class DeleteExecution(Body, frozen=True, kw_only=True, tag_field="kind", tag="de
     step: int
     hold: bool = False
     """Whether it carries our finalizer, which must be taken off too."""
+    purpose: Purpose = "execute"
 
 
 class ReleaseExecution(Body, frozen=True, kw_only=True, tag_field="kind", tag="release_execution"):
@@ -143,7 +153,37 @@ class ReleaseWorkflow(Body, frozen=True, kw_only=True, tag_field="kind", tag="re
     """Take our finalizer off the workflow: its end is in the log."""
 
 
-Command = CreateExecution | DeleteExecution | ReleaseExecution | HoldWorkflow | ReleaseWorkflow
+CheckType = Literal["rbac", "capacity", "health", "network", "monitor", "audit"]
+
+
+class CheckTarget(Body, frozen=True, kw_only=True):
+    """What a check looks at: what a step is about to do, or a thing that a step has changed."""
+
+    step: int = 0
+    action: str = ""
+    parameters: dict[str, Any] = {}
+    """As in the log; what is redacted in them is no name of a thing."""
+    target_cluster: str = ""
+    resource: str = ""
+    """Only for `monitor`: `Kind/namespace/name`, without a namespace `Kind//name`."""
+
+
+class RunCheck(Body, frozen=True, kw_only=True, tag_field="kind", tag="run_check"):
+    """Look at the cluster (or, for `audit`, whether the audit holds this message) and tell what was found."""
+
+    check: str
+    """Its id in the run: `check-<n>`, `monitor-<n>`, `audit-<n>`."""
+    type: CheckType
+    targets: tuple[CheckTarget, ...] = ()
+
+
+class DeleteWorkflow(Body, frozen=True, kw_only=True, tag_field="kind", tag="delete_workflow"):
+    """Delete the finished workflow, by its uid: its time to live is over and the audit holds everything."""
+
+
+Command = (
+    CreateExecution | DeleteExecution | ReleaseExecution | HoldWorkflow | ReleaseWorkflow | RunCheck | DeleteWorkflow
+)
 
 
 class Refusal(Body, frozen=True, kw_only=True):
@@ -185,6 +225,61 @@ class CommandRefused(Body, frozen=True, kw_only=True):
     reason: str
     """In one word: name_conflict, forbidden, invalid, gone."""
     message: str = ""
+
+
+class CheckFinding(Body, frozen=True, kw_only=True):
+    """What one target of a check was found to be."""
+
+    subject: str
+    """What was looked at, such as `Deployment/shop/checkout`."""
+    state: Literal["passed", "failed", "unknown"]
+    """unknown: it cannot be judged (no such kind here, or no right to read it)."""
+    message: str = ""
+
+
+class CheckReported(Body, frozen=True, kw_only=True):
+    """What a check found."""
+
+    workflow: WorkflowRef
+    command_id: str
+    check: str
+    type: CheckType
+    passed: bool
+    message: str = ""
+    """One sentence: what is wrong and what to do about it; empty when it passed and there is nothing to say."""
+    findings: tuple[CheckFinding, ...] = ()
+    inputs: dict[str, str] = {}
+    """What the verdict was made of, such as quota, use and request, as text."""
+
+
+class TimerDue(Body, frozen=True, kw_only=True):
+    """Something of a run may be due: the scheduler looks at its timers. Never a reason by itself."""
+
+    workflow_uid: str
+    due_at: int
+    """When, in ms since 1970."""
+
+
+class QueueDecided(Body, frozen=True, kw_only=True):
+    """Version `version` of the queue: which runs may run, and the whole state after it."""
+
+    version: int
+    now: int
+    causes: tuple[Cause, ...]
+    """Messages of the runs that asked for a place or gave theirs back."""
+    admitted: tuple[str, ...] = ()
+    """Uids of the workflows that got a place by this decision."""
+    left: tuple[str, ...] = ()
+    """Uids of those that gave their place back, or do not wait any more."""
+    state: QueueState
+
+
+class Learned(Body, frozen=True, kw_only=True):
+    """What the audit shows of each action: the value of the key `actions` in the bucket KUBERNAUT_LEARNED."""
+
+    until: int
+    """Broker time of the newest step that it is made of, in ms."""
+    actions: dict[str, LearnedAction]
 
 
 class AlertFired(Body, frozen=True, kw_only=True):
@@ -238,6 +333,10 @@ TYPES: Final[dict[str, type[msgspec.Struct]]] = {
     "io.kubernaut.log.watch-told.v1": WatchTold,
     "io.kubernaut.log.decision.v1": Decision,
     "io.kubernaut.log.command-refused.v1": CommandRefused,
+    "io.kubernaut.log.check-reported.v1": CheckReported,
+    "io.kubernaut.log.timer-due.v1": TimerDue,
+    "io.kubernaut.log.queue-decision.v1": QueueDecided,
+    "io.kubernaut.log.learned.v1": Learned,
     "io.kubernaut.log.alert-fired.v1": AlertFired,
     "io.kubernaut.log.dead-lettered.v1": DeadLettered,
 }

@@ -6,7 +6,7 @@ a default, at the end of the array-like structs.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -35,6 +35,117 @@ class StepState(msgspec.Struct, frozen=True, array_like=True):
     """Resources that the executor reported as affected."""
     held: bool = False
     """Whether the execution carries our finalizer and was not released yet."""
+    retries: int = 0
+    """Retries planned so far; the budget is counted in these."""
+    ending: str = ""
+    """Why its end was commanded before it had ended: timed_out, cancelled or skipped. In flight until the end is seen."""
+    touched: tuple[str, ...] = ()
+    """What the execution changed, as `Kind/namespace/name` (no namespace for what has none)."""
+    pre_image: dict[str, Any] | None = None
+    """What it was like before, as the executor reported it, for actions whose inverse can be derived from it."""
+
+
+class SideState(msgspec.Struct, frozen=True, array_like=True):
+    """An execution beside a step's own: its dry run or its rollback. The order of the fields is the wire format."""
+
+    number: int
+    """The step."""
+    phase: StepPhase = "pending"
+    blockers: int = 0
+    """Others of its kind that must have ended before: for a rollback, those of the steps that depend on this one."""
+    attempt: int = 0
+    retries: int = 0
+    execution_uid: str = ""
+    execution_version: int = 0
+    started_at: int = 0
+    ended_at: int = 0
+    reason: str = ""
+    error: str = ""
+    ending: str = ""
+    """As in StepState."""
+    held: bool = False
+    findings: tuple[str, ...] = ()
+    """Of a dry run: what would change, and after `!` what may go wrong. Of a rollback: where it was derived from."""
+
+
+class CheckState(msgspec.Struct, frozen=True, array_like=True):
+    """One safety check of the validating phase."""
+
+    id: str
+    """As in the command and in the outcome, such as `check-1`."""
+    type: str
+    required: bool
+    passed: bool | None = None
+    """None while its result is not known."""
+    message: str = ""
+    ended_at: int = 0
+
+
+class ApprovalState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person said of the plan."""
+
+    verdict: Literal["approved", "rejected"]
+    by: str
+    reason: str = ""
+    at: int
+    """Broker time, in ms, at which it was taken in."""
+    plan: str
+    """Digest of the plan that it is about."""
+
+
+class ControlState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What of spec.control was taken in."""
+
+    paused: bool = False
+    """The run is paused now."""
+    cancel: str = ""
+    """Mode of the cancel that was accepted."""
+    overrides: int = 0
+    """How many of the overrides were taken in, accepted or refused: they are append only."""
+    rollback: bool = False
+    """A rollback on demand was accepted."""
+
+
+class MonitorState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """What is known of the targets after the last step."""
+
+    looks: int = 0
+    """Checks commanded so far; the last one is `monitor-<looks>`."""
+    healthy_since: int = 0
+    """Since when every look found all of them healthy; 0 when the last one did not, or there was none."""
+    healthy: int = 0
+    """Targets that the last look found healthy."""
+    judged: int = 0
+    """Targets that the last look could judge; the share of healthy ones is healthy / judged, 1 when there are none."""
+    message: str = ""
+    """What is not healthy."""
+    alerts: tuple[str, ...] = ()
+    """Alerts that fired."""
+
+
+class Adjustment(msgspec.Struct, frozen=True, array_like=True):
+    """A timeout or a retry budget that the scheduler moved by itself."""
+
+    at: int
+    step: int
+    adjustment: str
+    reason: str
+    timeout: float = 0.0
+    """New timeout in seconds; 0 when it was not moved."""
+    retries: int = -1
+    """New retry budget; -1 when it was not moved."""
+
+
+class LearnedAction(msgspec.Struct, frozen=True, array_like=True):
+    """What earlier runs showed of one action."""
+
+    runs: int
+    """Executions that it is made of."""
+    success_rate: float
+    """0 to 1."""
+    p50: float
+    """Seconds from the command to the end."""
+    p95: float
 
 
 class PlanState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -44,7 +155,9 @@ class PlanState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     waves: tuple[tuple[int, ...], ...]
     critical_path: tuple[int, ...]
     estimated_seconds: float
-    """Typical duration under the parallelism limit."""
+    """Typical or learned duration under the parallelism limit."""
+    digest: str = ""
+    """Digest of the spec and of everything else that the plan was made of: what an approval is bound to."""
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -69,7 +182,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     ready: tuple[int, ...] = ()
     """Numbers of the pending steps that nothing but the limit keeps from starting, in rising order."""
     in_flight: int = 0
-    """Steps that are executing; never more than `limit`."""
+    """Executions commanded and not known to have ended, dry runs and rollbacks included; never more than `limit`."""
     settled: int = 0
     """Steps that have ended."""
     phase_times: dict[str, int] = {}
@@ -90,3 +203,32 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     """The object has a deletion timestamp."""
     gone: bool = False
     """The object does not exist any more."""
+    dry_runs: tuple[SideState, ...] = ()
+    """One a step, in rising order, once dry runs were asked for."""
+    rollbacks: tuple[SideState, ...] = ()
+    """One a step, in rising order, once the run rolls back; those of steps that were not done are skipped."""
+    timers: dict[str, int] = {}
+    """What is due when, in ms: workflow, phase, poll, ttl, step:<n>, dry:<n>, undo:<n>."""
+    wake_at: int = 0
+    """The earliest wake-up that was armed; never later than the earliest timer."""
+    checks: tuple[CheckState, ...] = ()
+    approval: ApprovalState | None = None
+    early_approval: str = ""
+    """An approval that stood on the object before there was a plan: it approves nothing."""
+    control: ControlState = ControlState()
+    paused_at: int = 0
+    """When the run was paused; 0 while it is not. The timers `workflow` and `phase` stand still meanwhile."""
+    closing: Literal["", "failed", "rolled_back", "cancelled", "cancelled_rolled_back"] = ""
+    """How the run goes on once nothing is in flight: no new step starts. `failing` says why."""
+    rollback_reason: str = ""
+    """Why the run is or was rolled back."""
+    rollback_failed: bool = False
+    """A rollback of a step failed: a person must look."""
+    monitor: MonitorState | None = None
+    adjustments: tuple[Adjustment, ...] = ()
+    learned: dict[str, LearnedAction] = {}
+    """What the plan was made with, by action; empty when nothing was asked for or known."""
+    audit_looks: int = 0
+    """How often it was asked whether the audit holds the whole run, before its object may be deleted."""
+    rerun_of: str = ""
+    """Uid of the earlier run whose results the skipped steps have."""

@@ -19,6 +19,11 @@ SIGNALS: Final = "kubernaut.signal.>"
 DEAD_LETTERS: Final = "kubernaut.deadletter.>"
 EVENTS: Final = "kubernaut.event.>"
 TIMERS: Final = "kubernaut.timer.>"
+TIMERS_DUE: Final = "kubernaut.timer.due.>"
+QUEUE: Final = "queue"
+"""Token of the queue of runs where a workflow's uid stands for the others."""
+LEARNED: Final = "$KV.KUBERNAUT_LEARNED.actions"
+"""Key of what the audit shows of each action."""
 
 
 def workflow_change(namespace: str, uid: str) -> str:
@@ -51,6 +56,16 @@ def decision(workflow_uid: str) -> str:
     return f"kubernaut.decision.{workflow_uid}"
 
 
+def timer_schedule(workflow_uid: str, due_at: int) -> str:
+    """Subject of a wake-up of one workflow that is not due yet. `due_at`: ms since 1970."""
+    return f"kubernaut.timer.schedule.{workflow_uid}.{due_at}"
+
+
+def timer_due(workflow_uid: str, due_at: int) -> str:
+    """Subject of the same wake-up when it is due."""
+    return f"kubernaut.timer.due.{workflow_uid}.{due_at}"
+
+
 def outcome(workflow_uid: str) -> str:
     """Subject of what came of a command that the cluster does not show by itself."""
     return f"kubernaut.outcome.{workflow_uid}"
@@ -77,12 +92,14 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     subjects: tuple[str, ...]
     max_age_days: int
-    """How long a message is kept, in days."""
+    """How long a message is kept, in days; 0 for ever."""
     deny_delete: bool = True
     deny_purge: bool = True
     """False only where schedules are allowed: the server then turns it off without a word."""
     schedules: bool = False
     duplicate_window_seconds: int = 600
+    latest_only: bool = False
+    """Only the last message of each subject is kept: a key-value bucket."""
 
 
 class Consumer(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,14 +132,22 @@ TIMER_STREAM: Final = Stream(
     name="KUBERNAUT_TIMERS", subjects=(TIMERS,), max_age_days=30, deny_delete=False, deny_purge=False, schedules=True
 )
 EVENT_STREAM: Final = Stream(name="KUBERNAUT_EVENTS", subjects=(EVENTS,), max_age_days=30)
-STREAMS: Final = (LOG, TIMER_STREAM, EVENT_STREAM)
+LEARNED_STREAM: Final = Stream(
+    name="KV_KUBERNAUT_LEARNED",
+    subjects=("$KV.KUBERNAUT_LEARNED.>",),
+    max_age_days=0,
+    deny_purge=False,
+    latest_only=True,
+)
+STREAMS: Final = (LOG, TIMER_STREAM, EVENT_STREAM, LEARNED_STREAM)
 
 SCHEDULER: Final = Consumer(
     stream=LOG.name,
     name="scheduler",
-    filters=(WORKFLOW_CHANGES, EXECUTION_CHANGES, OUTCOMES, SIGNALS),
+    filters=(WORKFLOW_CHANGES, EXECUTION_CHANGES, OUTCOMES, SIGNALS, decision(QUEUE)),
 )
+TIMER_CONSUMER: Final = Consumer(stream=TIMER_STREAM.name, name="timers", filters=(TIMERS_DUE,))
 ANNOUNCER: Final = Consumer(stream=LOG.name, name="announcer", filters=(DECISIONS,))
 BRIDGE: Final = Consumer(stream=LOG.name, name="bridge", filters=(DECISIONS,))
 AUDITOR: Final = Consumer(stream=LOG.name, name="auditor", filters=(), ack_wait_seconds=30, max_ack_pending=5000)
-CONSUMERS: Final = (SCHEDULER, ANNOUNCER, BRIDGE, AUDITOR)
+CONSUMERS: Final = (SCHEDULER, TIMER_CONSUMER, ANNOUNCER, BRIDGE, AUDITOR)

@@ -115,6 +115,30 @@ class Step(Contract, frozen=True, kw_only=True):
     """How the step is undone."""
 
 
+class Recommendation(Contract, frozen=True, kw_only=True):
+    """One action that an analysis recommended; it becomes a step of its own, after the steps that are written out."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=64)]
+    """Name of the recommendation, unique in the workflow; others refer to it."""
+    action: Annotated[str, Meta(min_length=1, max_length=64)]
+    """Action to take; an unknown one is refused by name."""
+    parameters: dict[str, Any] = {}
+    """Parameters of the action."""
+    target_cluster: ShortText = ""
+    """Cluster that the action is for. Empty: the cluster that the workflow is in."""
+    priority: Literal["critical", "high", "medium", "low"] = "medium"
+    """Sets the retries of the step: critical 3, high 2, medium 1, low 0."""
+    risk: Literal["low", "medium", "high"] = "low"
+    """Of all recommendations the highest counts for the run: medium sets a dry run, high an approval and automatic
+    rollback as well."""
+    depends_on: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=DEPENDENCIES_LIMIT)] = ()
+    """Ids of the recommendations that must be done before."""
+    rollback_spec: RollbackSpec | None = None
+    """How the step is undone."""
+    reasoning: Annotated[str, Meta(max_length=1024)] = ""
+    """Why; becomes the description of the step."""
+
+
 class AiRecommendations(Contract, frozen=True, kw_only=True):
     """What an analysis recommended; structured recommendations become settings of steps."""
 
@@ -124,6 +148,8 @@ class AiRecommendations(Contract, frozen=True, kw_only=True):
     """Who or what recommended."""
     generated_at: Time | None = None
     """When it was recommended."""
+    recommendations: Annotated[tuple[Recommendation, ...], Meta(max_length=64)] = ()
+    """Actions to take; they become steps."""
     step_optimizations: Annotated[tuple[dict[str, Any], ...], Meta(max_length=STEPS_LIMIT)] = ()
     """Changes to single steps."""
     parallel_execution_suggestions: Annotated[tuple[dict[str, Any], ...], Meta(max_length=STEPS_LIMIT)] = ()

@@ -56,6 +56,8 @@ class ExecutionPlan(Contract, frozen=True, kw_only=True):
     """What happens after a critical failure."""
     safety_checks: tuple[str, ...] = ()
     """Types of the safety checks asked for."""
+    digest: Code = ""
+    """Digest of the plan: what an approval is bound to."""
 
 
 class CheckResult(Contract, frozen=True, kw_only=True):
