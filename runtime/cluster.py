@@ -74,7 +74,12 @@ async def connect(settings: Settings, *, draw: Callable[[], float] = random.rand
 
     `draw` gives numbers in [0, 1). Raises SettingsError, or UnavailableError when the credentials do not come in time.
     """
-    return ClusterClient(Access(await log_in(settings.kubeconfig), lambda: log_in(settings.kubeconfig)), draw=draw)
+    return await connect_to(settings.kubeconfig, draw=draw)
+
+
+async def connect_to(kubeconfig: str | None, *, draw: Callable[[], float] = random.random) -> ClusterClient:
+    """Return a client of the cluster that a kubeconfig names (None: the pod's own). Raises as `connect`."""
+    return ClusterClient(Access(await log_in(kubeconfig), lambda: log_in(kubeconfig)), draw=draw)
 
 
 class ClusterClient:
@@ -142,6 +147,10 @@ class ClusterClient:
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         """See `Cluster.get`."""
         return await self._object("get", _path(resource, namespace, name))
+
+    async def version(self) -> Object:
+        """See `Cluster.version`."""
+        return await self._object("version", "/version")
 
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
         """See `Cluster.create`."""

@@ -47,7 +47,18 @@ class _StreamInfo(msgspec.Struct):
     state: _State
 
 
+class _Point(msgspec.Struct):
+    stream_seq: int = 0
+
+
+class _ConsumerInfo(msgspec.Struct):
+    delivered: _Point
+    ack_floor: _Point
+    num_ack_pending: int = 0
+
+
 _INFOS: Final = msgspec.json.Decoder(_StreamInfo)
+_CONSUMERS: Final = msgspec.json.Decoder(_ConsumerInfo)
 
 
 class NatsLog:
@@ -111,6 +122,21 @@ class NatsLog:
     ) -> AsyncGenerator[Stored, None]:
         """See `Log.scan`."""
         return scan(self._connection, stream, subject, last_per_subject=last_per_subject, start=start)
+
+    async def acknowledged(self, consumer: Consumer) -> int:
+        """See `Log.acknowledged`.
+
+        The server's own floor lags: it knows nothing of what the filters leave out. `num_pending` would tell, but is
+        counted a moment after a message was stored, so the newest message of each filter is looked at instead.
+        """
+        stream = _INFOS.decode(await self._connection.api(f"STREAM.INFO.{consumer.stream}"))
+        newest = [await self._from_leader(consumer.stream, subject) for subject in consumer.filters or (">",)]
+        info = _CONSUMERS.decode(await self._connection.api(f"CONSUMER.INFO.{consumer.stream}.{consumer.name}"))
+        if info.num_ack_pending:
+            return info.ack_floor.stream_seq
+        if all(message is None or message.sequence <= info.delivered.stream_seq for message in newest):
+            return max(stream.state.last_seq, info.delivered.stream_seq)
+        return info.delivered.stream_seq
 
     async def consume(self, consumer: Consumer, *, in_hand: int) -> AsyncGenerator[Delivery, None]:
         """See `Log.consume`."""

@@ -90,6 +90,14 @@ class Log(Protocol):
         """
         ...
 
+    async def acknowledged(self, consumer: Consumer) -> int:
+        """The highest sequence up to which a durable consumer has acknowledged everything that it reads.
+
+        What its filters leave out counts as acknowledged. May lag behind, never run ahead. Raises NotFoundError when
+        there is no such consumer.
+        """
+        ...
+
     def consume(self, consumer: Consumer, *, in_hand: int) -> AsyncGenerator[Delivery, None]:
         """Messages for a durable consumer, for ever; at most `in_hand` are out and not ended at a time.
 
@@ -151,6 +159,10 @@ class Cluster(Protocol):
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         """Read one object from the newest data. Raises NotFoundError."""
+        ...
+
+    async def version(self) -> Object:
+        """What the API server says of its version: the cheapest sign that it answers. Nearly anybody may ask."""
         ...
 
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object:

@@ -34,6 +34,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     watch_namespaces: tuple[str, ...] = ()
     """Empty: all of them."""
+    clusters_dir: str = ""
+    """Directory with a kubeconfig for each other cluster that checks may look at, under the name that steps have in
+    `targetCluster`: `<name>` or `<name>.kubeconfig`. A Secret mounted there is read again when it changes. Empty:
+    checks can look at this cluster only. Read by the executor bridge."""
     stop_seconds: float = 25.0
     """How long after SIGTERM it ends hard. Kubernetes kills after 30 s (terminationGracePeriodSeconds)."""
     pod_name: str = "local"
@@ -58,6 +62,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         metrics_port=_port(environment, "KUBERNAUT_METRICS_PORT", 9090),
         log_level=_log_level(environment),
         watch_namespaces=_namespaces(environment),
+        clusters_dir=environment.get("KUBERNAUT_CLUSTERS_DIR", "").strip(),
         stop_seconds=_seconds(environment, "KUBERNAUT_STOP_SECONDS", 25.0),
         pod_name=environment.get("POD_NAME") or environment.get("HOSTNAME") or "local",
     )

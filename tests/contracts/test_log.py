@@ -348,6 +348,54 @@ async def test_a_terminated_message_never_comes_again(log: Log) -> None:
         assert await nothing_comes(deliveries, 1.5)
 
 
+async def test_what_a_consumer_has_acknowledged_is_told_up_to_the_first_that_it_has_not(log: Log) -> None:
+    """The second of three is still in hand: only what stands before it is said to be done, then everything is."""
+    sequences = [(await log.publish(an_event(n))).sequence for n in range(3)]
+    behind = (await log.publish(an_event(subject="kubernaut.signal.u1.alert"))).sequence
+    assert await log.acknowledged(READER) < sequences[0]
+    async with aclosing(log.consume(READER, in_hand=3)) as deliveries:
+        first, second, third = await take(deliveries, 3)
+        await first.ack()
+        await third.ack()
+        await becomes(log, READER, sequences[0])
+        assert await log.acknowledged(READER) < sequences[1]
+        await second.ack()
+
+        await becomes(log, READER, behind)
+        later = (await log.publish(an_event(9))).sequence
+        assert await log.acknowledged(READER) < later
+
+
+async def test_what_a_consumer_never_reads_counts_as_acknowledged(log: Log) -> None:
+    """Messages that only others read keep nobody waiting."""
+    sequence = (await log.publish(an_event(subject="kubernaut.signal.u1.alert"))).sequence
+
+    await becomes(log, READER, sequence)
+
+
+async def test_a_message_given_back_is_not_acknowledged(log: Log) -> None:
+    """What waits to be delivered again holds up the answer, whatever was acknowledged after it."""
+    first, second = [(await log.publish(an_event(n))).sequence for n in range(2)]
+    async with aclosing(log.consume(READER, in_hand=2)) as deliveries:
+        one, other = await take(deliveries, 2)
+        await one.nak(1.0)
+        await other.ack()
+        assert await log.acknowledged(READER) < first
+        [again] = await take(deliveries, 1)
+        await again.ack()
+
+        await becomes(log, READER, second)
+
+
+async def becomes(log: Log, consumer: Consumer, sequence: int) -> None:
+    """Wait until everything up to a sequence is acknowledged: an acknowledgement takes a moment to arrive."""
+    async with asyncio.timeout(5.0):
+        while True:
+            if await log.acknowledged(consumer) >= sequence:
+                return
+            await asyncio.sleep(0.01)
+
+
 async def test_closing_gives_back_what_was_not_handed_out(log: Log, world: World) -> None:
     """What was fetched and not handed out goes to another process at once when the first one closes."""
     for n in range(5):

@@ -130,6 +130,13 @@ class Broker:
         """Return the consumer of that name; made at the first call."""
         return self._durables.setdefault((consumer.stream, consumer.name), Durable(consumer))
 
+    def acknowledged(self, consumer: Consumer) -> int:
+        """Sequence before the first message that the consumer reads and has not acknowledged."""
+        durable = self.durable(consumer)
+        messages = self.streams.get(consumer.stream, [])
+        ahead = next((m.sequence for m in messages[durable.next - 1 :] if m and reads(consumer, m)), len(messages) + 1)
+        return min((*durable.out, ahead)) - 1
+
     def pump(self, durable: Durable) -> None:
         """Give messages to those who have room for them, redeliveries first."""
         while (puller := self._with_room(durable)) is not None:
@@ -182,10 +189,14 @@ class Broker:
         if len(durable.out) >= durable.consumer.max_ack_pending:
             return None
         messages = self.streams.get(durable.consumer.stream, [])
-        filters = durable.consumer.filters or (">",)
         while durable.next <= len(messages):
             message = messages[durable.next - 1]
             durable.next += 1
-            if message is not None and any(covers(pattern, message.subject) for pattern in filters):
+            if message is not None and reads(durable.consumer, message):
                 return Out(message)
         return None
+
+
+def reads(consumer: Consumer, message: Stored) -> bool:
+    """Whether the consumer's filters let a message through."""
+    return any(covers(pattern, message.subject) for pattern in consumer.filters or (">",))

@@ -121,6 +121,11 @@ class FakeLog:
             if message.sequence >= start and (not last_per_subject or newest[message.subject] == message.sequence):
                 yield message
 
+    async def acknowledged(self, consumer: Consumer) -> int:
+        """See `Log.acknowledged`."""
+        await self._turn()
+        return self.broker.acknowledged(consumer)
+
     async def consume(self, consumer: Consumer, *, in_hand: int) -> AsyncGenerator[Delivery, None]:
         """See `Log.consume`."""
         durable = self.broker.durable(consumer)

@@ -30,6 +30,7 @@ def test_everything_given_is_taken() -> None:
             "KUBERNAUT_METRICS_PORT": "65535",
             "KUBERNAUT_LOG_LEVEL": "DEBUG",
             "KUBERNAUT_WATCH_NAMESPACES": " shop, payments,shop ",
+            "KUBERNAUT_CLUSTERS_DIR": " /etc/clusters ",
             "KUBERNAUT_STOP_SECONDS": "2.5",
             "POD_NAME": "scheduler-1",
         }
@@ -44,6 +45,7 @@ def test_everything_given_is_taken() -> None:
         metrics_port=65535,
         log_level="debug",
         watch_namespaces=("shop", "payments"),
+        clusters_dir="/etc/clusters",
         stop_seconds=2.5,
         pod_name="scheduler-1",
     )
