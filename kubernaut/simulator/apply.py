@@ -15,8 +15,8 @@ import msgspec
 from kubernaut.simulator import metrics
 from kubernaut.simulator.board import NEVER, Board
 from kubernaut.simulator.course import ENDS
-from kubernaut.simulator.decide import Delete, Leave, Wait, Write, decide, script_of
-from kubernaut.simulator.execution import Execution
+from kubernaut.simulator.decide import Delete, Hold, Leave, Release, Wait, Write, decide, script_of
+from kubernaut.simulator.execution import ENDING, Execution
 from runtime.errors import ConflictError, KubernautError, NotFoundError, UnavailableError
 from runtime.kinds import EXECUTIONS, WORKFLOWS
 from runtime.ports import Cluster
@@ -81,6 +81,11 @@ class Executor:
                 await self._cluster.delete(EXECUTIONS, meta.namespace, meta.name, uid=meta.uid)
                 self._log.info("execution_deleted", execution=meta.name, because=script.behaviour.source)
                 return None, NEVER
+            case Hold():
+                return await self._keep(execution, [*execution.metadata.finalizers, ENDING]), now
+            case Release():
+                rest = [one for one in execution.metadata.finalizers if one != ENDING]
+                return await self._keep(execution, rest), now
             case Write(status):
                 return await self._write(execution, status), now
 
@@ -100,11 +105,26 @@ class Executor:
         try:
             answer = await self._cluster.replace_status(EXECUTIONS, meta.namespace, meta.name, body)
         except ConflictError:
-            answer = await self._cluster.get(EXECUTIONS, meta.namespace, meta.name)
-            if answer["metadata"]["uid"] != meta.uid:
-                raise NotFoundError(f"execution {meta.name} is another one now") from None
-            return msgspec.convert(answer, Execution)
+            return await self._read_again(execution)
         self._told(execution, status)
+        return msgspec.convert(answer, Execution)
+
+    async def _keep(self, execution: Execution, finalizers: list[str]) -> Execution:
+        """Replace the finalizers; others' are in the list, and the version makes sure that none of them is lost."""
+        meta = execution.metadata
+        body = {"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": finalizers}}
+        try:
+            answer = await self._cluster.patch(EXECUTIONS, meta.namespace, meta.name, body)
+        except ConflictError:
+            return await self._read_again(execution)
+        return msgspec.convert(answer, Execution)
+
+    async def _read_again(self, execution: Execution) -> Execution:
+        """Return the version that somebody else made meanwhile."""
+        meta = execution.metadata
+        answer = await self._cluster.get(EXECUTIONS, meta.namespace, meta.name)
+        if answer["metadata"]["uid"] != meta.uid:
+            raise NotFoundError(f"execution {meta.name} is another one now")
         return msgspec.convert(answer, Execution)
 
     def _told(self, execution: Execution, status: dict[str, Any]) -> None:

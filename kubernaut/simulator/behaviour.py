@@ -16,20 +16,37 @@ from schemas import durations
 PREFIX: Final = "simulator.kubernaut.io/"
 ALL_STEPS: Final = f"{PREFIX}all-steps"
 FORMS: Final = (
-    "succeed, fail, fail:<times>, fail-not-retryable, reject, hang, stall:<duration>, take:<duration>, garbage, delete"
+    "succeed, fail, fail:<times>, fail-before, fail-before:<times>, fail-not-retryable, reject, hang, "
+    "stall:<duration>, take:<duration>, slow-end:<duration>, garbage, delete, no-pre-image"
 )
 
-Kind = Literal["succeed", "fail", "fail-not-retryable", "reject", "hang", "stall", "take", "garbage", "delete"]
+Kind = Literal[
+    "succeed",
+    "fail",
+    "fail-before",
+    "fail-not-retryable",
+    "reject",
+    "hang",
+    "stall",
+    "take",
+    "slow-end",
+    "garbage",
+    "delete",
+    "no-pre-image",
+]
 _SIMPLE: Final[dict[str, Kind]] = {
     "succeed": "succeed",
     "fail": "fail",
+    "fail-before": "fail-before",
     "fail-not-retryable": "fail-not-retryable",
     "reject": "reject",
     "hang": "hang",
     "garbage": "garbage",
     "delete": "delete",
+    "no-pre-image": "no-pre-image",
 }
-_TIMED: Final[dict[str, Kind]] = {"stall": "stall", "take": "take"}
+_TIMED: Final[dict[str, Kind]] = {"stall": "stall", "take": "take", "slow-end": "slow-end"}
+_COUNTED: Final[dict[str, Kind]] = {"fail": "fail", "fail-before": "fail-before"}
 _SUFFIXES: Final = {"execute": "", "dry_run": ".dry-run", "rollback": ".rollback"}
 
 
@@ -43,11 +60,13 @@ class Behaviour(msgspec.Struct, frozen=True):
     kind: Kind = "succeed"
     """succeed: in the typical time. fail: runs, then fails, may be retried. fail-not-retryable: the same, may not.
 
-    reject: refused in validating, nothing executed. hang: never ends. stall: ends well, `seconds` later. take: ends
-    well after `seconds`. garbage: an unknown phase and odd fields on the way. delete: deletes the execution half way.
+    fail-before: fails before anything was executed, may be retried. reject: refused in validating, nothing executed.
+    hang: never ends. stall: ends well, `seconds` later. take: ends well after `seconds`. slow-end: never ends, and once
+    it is deleted it stays `seconds` longer. garbage: an unknown phase and odd fields on the way. delete: deletes the
+    execution half way. no-pre-image: ends well and does not tell what it was like before.
     """
     seconds: float = 0.0
-    """Of stall and take: real seconds, not scaled."""
+    """Of stall, take and slow-end: real seconds, not scaled."""
     source: str = ""
     """Annotation that asked for it; empty when none did."""
 
@@ -75,8 +94,8 @@ def _parse(text: str, key: str, attempt: int) -> Behaviour:
     try:
         if word in _TIMED:
             return Behaviour(kind=_TIMED[word], seconds=durations.parse(value.strip()), source=key)
-        if word == "fail":
-            return Behaviour(kind="fail" if attempt <= int(value) else "succeed", source=key)
+        if word in _COUNTED:
+            return Behaviour(kind=_COUNTED[word] if attempt <= int(value) else "succeed", source=key)
     except ValueError as error:
         raise BehaviourError(f"annotation {key}: {text[:64]!r}: {error}") from error
     raise BehaviourError(f"annotation {key}: {text[:64]!r} is no behaviour of the simulator; use one of {FORMS}")

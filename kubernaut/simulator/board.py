@@ -32,7 +32,7 @@ class _Place:
 
 
 class Board:
-    """Executions that have not ended, by uid, and what is remembered of those that have."""
+    """Executions that have not ended or that our finalizer keeps, by uid, and what is remembered of those that have."""
 
     def __init__(self) -> None:
         self._places: dict[str, _Place] = {}
@@ -52,7 +52,7 @@ class Board:
         place = self._places.get(uid)
         if place is not None and execution.version <= place.execution.version:
             return False
-        if execution.phase in ENDS:
+        if execution.phase in ENDS and not execution.held:
             self._end(execution)
             return True
         if place is None:

@@ -49,12 +49,15 @@ def course_of(behaviour: Behaviour, seconds: float) -> tuple[Leg, ...]:
     courses: dict[Kind, tuple[Leg, ...]] = {
         "succeed": (*whole, run, Leg("completed")),
         "fail": (*whole, run, Leg("failed")),
+        "fail-before": (*whole, Leg("failed")),
         "fail-not-retryable": (*whole, run, Leg("failed")),
         "reject": (whole[0], Leg("failed")),
         "hang": (*whole, Leg("executing", math.inf)),
         "stall": (*whole, Leg("executing", run.seconds + behaviour.seconds), Leg("completed")),
         "take": (Leg("executing", behaviour.seconds), Leg("completed")),
         "garbage": (*whole, half, Leg(GARBAGE, half.seconds), Leg("completed")),
+        "slow-end": (*whole, Leg("executing", math.inf)),
         "delete": (*whole, half, Leg(DELETED)),
+        "no-pre-image": (*whole, run, Leg("completed")),
     }
     return courses[behaviour.kind]

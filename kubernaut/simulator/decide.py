@@ -1,7 +1,7 @@
-"""What to do about one simulated execution now: write the next phase, wait, delete it, or leave it alone. Pure.
+"""What to do about one simulated execution now: write the next phase, wait, keep it, or leave it alone. Pure.
 
 Everything follows from the object as it was found and the time given: whoever is killed and started again goes on where
-the status says, and what has begun to execute is never begun again.
+the status says, what has begun to execute is never begun again, and what was deleted is not worked on any more.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from kubernaut.simulator import results
 from kubernaut.simulator.behaviour import Behaviour, BehaviourError, behaviour_of
 from kubernaut.simulator.course import DELETED, ENDS, GARBAGE, Leg, course_of, jitter
-from kubernaut.simulator.execution import Execution, timestamp
+from kubernaut.simulator.execution import Execution, milliseconds, timestamp
 
 DRY_RUN_SHARE: Final = 0.1
 """A dry run takes a tenth of the real thing."""
@@ -56,11 +56,19 @@ class Delete(msgspec.Struct, frozen=True):
     """Delete the execution, as though by hand."""
 
 
+class Hold(msgspec.Struct, frozen=True):
+    """Put the simulator's finalizer on it: its deletion shall take a while."""
+
+
+class Release(msgspec.Struct, frozen=True):
+    """Take that finalizer off again: it may go."""
+
+
 class Leave(msgspec.Struct, frozen=True):
     """Never anything to do again, unless somebody else changes the object."""
 
 
-Act = Write | Wait | Delete | Leave
+Act = Write | Wait | Delete | Hold | Release | Leave
 
 
 def script_of(
@@ -85,13 +93,19 @@ def script_of(
 
 def decide(execution: Execution, script: Script, earlier: Earlier | None, now: int) -> Act:
     """Return what to do with the execution at `now`, in ms since 1970."""
+    if execution.deleting:
+        return _let_go(execution, script, now)
     if execution.phase in ENDS:
         return Leave()
     started = execution.phase == "executing" or _started(execution)
-    if execution.metadata.deletion_timestamp is not None and not started:
-        return Leave()
     if earlier is not None and earlier.uid != execution.metadata.uid and not started:
         return Write(_repeated(execution, earlier, now))
+    if script.behaviour.kind == "slow-end" and not execution.held:
+        return Hold()
+    return _go_on(execution, script, now, started=started)
+
+
+def _go_on(execution: Execution, script: Script, now: int, *, started: bool) -> Act:
     position = _position(execution, script.course, started=started)
     if position >= 0:
         leg = script.course[position]
@@ -101,6 +115,16 @@ def decide(execution: Execution, script: Script, earlier: Earlier | None, now: i
         if now < until:
             return Wait(until)
     return _enter(execution, script, _following(script.course, position), now)
+
+
+def _let_go(execution: Execution, script: Script, now: int) -> Act:
+    """Nothing more is carried out for what was deleted. Our finalizer goes also when nobody asks for it any more."""
+    if not execution.held:
+        return Leave()
+    if script.behaviour.kind != "slow-end":
+        return Release()
+    until = milliseconds(execution.metadata.deletion_timestamp) + round(script.behaviour.seconds * 1000)
+    return Wait(until) if now < until else Release()
 
 
 def _started(execution: Execution) -> bool:
@@ -127,13 +151,15 @@ def _following(course: tuple[Leg, ...], position: int) -> Leg:
 
 def _enter(execution: Execution, script: Script, leg: Leg, now: int) -> Act:
     if leg.phase == DELETED:
-        return Leave() if execution.metadata.deletion_timestamp is not None else Delete()
+        return Delete()
     status = _moved(execution, leg.phase, now)
     match leg.phase:
         case "validated" | "executing":
             status["validationResults"] = _VALID
         case "completed":
             status |= {"validationResults": _VALID, "executionResults": results.succeeded(execution, script.seconds)}
+            if script.behaviour.kind != "no-pre-image" and (before := results.pre_image(execution)) is not None:
+                status["rollbackInformation"] = {"preImage": before}
         case "failed":
             status |= _failed(execution, script)
         case phase if phase == GARBAGE:
@@ -166,9 +192,12 @@ def _failed(execution: Execution, script: Script) -> dict[str, Any]:
             "validationResults": {"passed": False, "checks": [{"name": "target", "passed": False}]},
             "failure": _failure("validation_failed", asked, retryable=False, executed=False),
         }
+    if script.behaviour.kind == "fail-before":
+        return {"failure": _failure("not_started", asked, retryable=True, executed=False)}
+    executed = execution.spec.purpose != "dry_run"
     return {
         "executionResults": results.failed(execution, script.seconds),
-        "failure": _failure("action_failed", asked, retryable=script.behaviour.kind == "fail", executed=True),
+        "failure": _failure("action_failed", asked, retryable=script.behaviour.kind == "fail", executed=executed),
     }
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+ENDING: Final = "simulator.kubernaut.io/ending"
+"""The simulator's own finalizer, on an execution whose deletion shall take a while."""
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -17,6 +20,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     resource_version: str
     creation_timestamp: str = ""
     deletion_timestamp: str | None = None
+    finalizers: tuple[str, ...] = ()
 
 
 class WorkflowRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +60,16 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         """The resourceVersion as a number; versions of one object may be compared (Kubernetes 1.35, KEP-5504)."""
         text = self.metadata.resource_version
         return int(text) if text.isdecimal() else 0
+
+    @property
+    def deleting(self) -> bool:
+        """Whether somebody deleted it; finalizers may keep it."""
+        return self.metadata.deletion_timestamp is not None
+
+    @property
+    def held(self) -> bool:
+        """Whether the simulator's own finalizer keeps it."""
+        return ENDING in self.metadata.finalizers
 
     @property
     def conditions(self) -> list[Any]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from kubernaut.simulator.dry_runs import changes
 from kubernaut.simulator.execution import Execution
+from kubernaut.simulator.touched import affected
 from schemas import durations
 from schemas.names import digest
 
@@ -16,58 +18,27 @@ Parameters = dict[str, Any]
 Draw = Callable[[str, int, int], int]
 """A number from low to high, both included, for a name."""
 
-_SUBJECTS: Final[dict[str, tuple[str, str]]] = {
-    "scale_deployment": ("Deployment", "deployment"),
-    "restart_pod": ("Pod", "pod"),
-    "increase_resources": ("Deployment", "deployment"),
-    "rollback_deployment": ("Deployment", "deployment"),
-    "expand_pvc": ("PersistentVolumeClaim", "pvc"),
-    "drain_node": ("Node", "node"),
-    "cordon_node": ("Node", "node"),
-    "uncordon_node": ("Node", "node"),
-    "taint_node": ("Node", "node"),
-    "untaint_node": ("Node", "node"),
-    "quarantine_pod": ("Pod", "pod"),
-    "cleanup_storage": ("Volume", "path"),
-    "compact_storage": ("Volume", "volume"),
-    "update_hpa": ("HorizontalPodAutoscaler", "hpa"),
-    "restart_daemonset": ("DaemonSet", "daemonset"),
-    "scale_statefulset": ("StatefulSet", "statefulset"),
-    "rotate_secrets": ("Secret", "secret"),
-    "update_network_policy": ("NetworkPolicy", "networkpolicy"),
-    "restart_network": ("NetworkComponent", "component"),
-    "reset_service_mesh": ("Namespace", "namespace"),
-    "failover_database": ("Database", "database"),
-    "repair_database": ("Database", "database"),
-    "enable_debug_mode": ("Deployment", "deployment"),
-    "create_heap_dump": ("Pod", "pod"),
-    "optimize_resources": ("Namespace", "namespace"),
-    "migrate_workload": ("Workload", "workload"),
-}
-"""Kind and naming parameter of what an action changes; actions that only read are not here."""
-
 _WARNINGS: Final[dict[str, str]] = {
-    "drain_node": "pods with emptyDir volumes were evicted; their scratch data is gone",
-    "create_heap_dump": "the process stood still while its heap was written",
+    "drain_node": "pods with emptyDir volumes lose their scratch data",
+    "create_heap_dump": "the process stands still while its heap is written",
     "rotate_secrets": "running pods keep the old value until they are restarted",
-    "rollback_deployment": "ConfigMaps and Secrets were not rolled back with the pods",
+    "rollback_deployment": "ConfigMaps and Secrets are not rolled back with the pods",
     "expand_pvc": "the file system grows when the pod mounts the volume the next time",
 }
+"""What a person should know, before as after."""
 
 
 def succeeded(execution: Execution, seconds: float) -> dict[str, Any]:
     """Return the executionResults of an action that went well and is said to have taken `seconds`."""
     action, parameters = execution.spec.action, execution.spec.parameters
-    results: dict[str, Any] = {
-        "success": True,
-        "simulated": True,
-        "executionTime": durations.render(seconds),
-        "resourcesAffected": affected(action, parameters),
-    }
-    if warning := _WARNINGS.get(action):
-        results["warnings"] = [warning]
+    results = {"success": True, "simulated": True, "executionTime": durations.render(seconds)}
+    warnings = [_WARNINGS[action]] if action in _WARNINGS else []
     if execution.spec.purpose == "dry_run":
-        return results | {"dryRun": True, "resourcesAffected": []}
+        told = {"resourceChanges": changes(action, parameters), "potentialIssues": warnings}
+        return results | {"dryRun": True, "resourcesAffected": []} | told
+    results["resourcesAffected"] = affected(action, parameters)
+    if warnings:
+        results["warnings"] = warnings
     if details := _DETAILS.get(action):
         results |= details(parameters, _draw_for(execution.metadata.uid))
     return results
@@ -75,24 +46,21 @@ def succeeded(execution: Execution, seconds: float) -> dict[str, Any]:
 
 def failed(execution: Execution, seconds: float) -> dict[str, Any]:
     """Return the executionResults of an action that was tried for `seconds` and failed."""
-    return {
-        "success": False,
-        "simulated": True,
-        "executionTime": durations.render(seconds),
-        "resourcesAffected": affected(execution.spec.action, execution.spec.parameters),
-    }
+    results = {"success": False, "simulated": True, "executionTime": durations.render(seconds)}
+    if execution.spec.purpose == "dry_run":
+        return results | {"dryRun": True, "resourcesAffected": []}
+    return results | {"resourcesAffected": affected(execution.spec.action, execution.spec.parameters)}
 
 
-def affected(action: str, parameters: Parameters) -> list[dict[str, str]]:
-    """Return what the action changes: kind, name and, where there is one, namespace."""
-    if action not in _SUBJECTS:
-        return []
-    kind, parameter = _SUBJECTS[action]
-    subject = {"kind": kind, "name": str(parameters.get(parameter, ""))}
-    namespace = parameters.get("namespace")
-    if namespace and parameter != "namespace":
-        subject["namespace"] = str(namespace)
-    return [subject]
+def pre_image(execution: Execution) -> dict[str, Any] | None:
+    """Return what the target is said to have been like before; None where the contract has no form for it.
+
+    Only of what was done in earnest: a dry run changes nothing, and what a rollback undoes is not wanted back.
+    """
+    made = _PRE_IMAGES.get(execution.spec.action)
+    if made is None or execution.spec.purpose != "execute":
+        return None
+    return made(execution.spec.parameters, _draw_for(execution.metadata.uid))
 
 
 def _draw_for(uid: str) -> Draw:
@@ -104,7 +72,8 @@ def _draw_for(uid: str) -> Draw:
 
 def _scale(parameters: Parameters, draw: Draw) -> dict[str, Any]:
     wanted = parameters.get("replicas")
-    return {"scaleResult": {"previousReplicas": draw("previous", 1, 8), "replicas": wanted, "readyReplicas": wanted}}
+    before = _replicas_before(parameters, draw)["replicas"]
+    return {"scaleResult": {"previousReplicas": before, "replicas": wanted, "readyReplicas": wanted}}
 
 
 def _hpa(parameters: Parameters, draw: Draw) -> dict[str, Any]:
@@ -157,3 +126,41 @@ _DETAILS: Final[dict[str, Callable[[Parameters, Draw], dict[str, Any]]]] = {
     "restart_pod": _restart,
     "restart_daemonset": _restart,
 }
+
+
+def _replicas_before(_: Parameters, draw: Draw) -> dict[str, Any]:
+    return {"replicas": draw("previous", 1, 8)}
+
+
+def _schedulable_before(_: Parameters, __: Draw) -> dict[str, Any]:
+    return {"unschedulable": False}
+
+
+def _unschedulable_before(_: Parameters, __: Draw) -> dict[str, Any]:
+    return {"unschedulable": True}
+
+
+def _no_taint_before(_: Parameters, __: Draw) -> dict[str, Any]:
+    return {"taint": None}
+
+
+def _taint_before(parameters: Parameters, draw: Draw) -> dict[str, Any]:
+    effect = parameters.get("effect") or ("NoSchedule", "PreferNoSchedule", "NoExecute")[draw("effect", 0, 2)]
+    taint = {"key": parameters.get("key"), "effect": effect, "value": f"before-{draw('taint', 1, 9)}"}
+    return {"taint": taint}
+
+
+def _bounds_before(_: Parameters, draw: Draw) -> dict[str, Any]:
+    return {"minReplicas": draw("minimum", 1, 3), "maxReplicas": draw("maximum", 4, 10)}
+
+
+_PRE_IMAGES: Final[dict[str, Callable[[Parameters, Draw], dict[str, Any]]]] = {
+    "scale_deployment": _replicas_before,
+    "scale_statefulset": _replicas_before,
+    "cordon_node": _schedulable_before,
+    "uncordon_node": _unschedulable_before,
+    "taint_node": _no_taint_before,
+    "untaint_node": _taint_before,
+    "update_hpa": _bounds_before,
+}
+"""In the form from which the scheduler derives the inverse; a node is said to have been what the action changes."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from kubernaut.simulator.execution import Execution
+from kubernaut.simulator.execution import ENDING, Execution
 
 WORKFLOW_UID = "11111111-0000-4000-8000-000000000000"
 TYPICAL = {"scale_deployment": 30.0, "restart_pod": 15.0, "drain_node": 300.0, "notify_only": 1.0}
@@ -32,11 +32,19 @@ def an_execution_object(step: int = 1, **changes: Any) -> dict[str, Any]:
 
 
 def an_execution(
-    phase: str = "", *, at: str = "2026-01-01T00:00:00Z", deleting: bool = False, uid: str = "e-1", **changes: Any
+    phase: str = "",
+    *,
+    at: str = "2026-01-01T00:00:00Z",
+    deleting: bool = False,
+    held: bool = False,
+    uid: str = "e-1",
+    **changes: Any,
 ) -> Execution:
     """Return an execution that entered `phase` at `at`, having passed through none other."""
     body = an_execution_object(**changes)
     body["metadata"] |= {"uid": uid, "resourceVersion": "7", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    if held:
+        body["metadata"]["finalizers"] = ["other.io/theirs", ENDING]
     if deleting:
         body["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:05Z"
     if phase:

@@ -18,6 +18,9 @@ def of(annotations: dict[str, str], *, attempt: int = 1, purpose: str = "execute
     [
         ("succeed", Behaviour("succeed", 0, STEP)),
         ("fail", Behaviour("fail", 0, STEP)),
+        ("fail-before", Behaviour("fail-before", 0, STEP)),
+        ("no-pre-image", Behaviour("no-pre-image", 0, STEP)),
+        ("slow-end:3s", Behaviour("slow-end", 3, STEP)),
         (" fail ", Behaviour("fail", 0, STEP)),
         ("fail-not-retryable", Behaviour("fail-not-retryable", 0, STEP)),
         ("reject", Behaviour("reject", 0, STEP)),
@@ -33,10 +36,11 @@ def test_each_form_is_read(text: str, expected: Behaviour) -> None:
     assert expected == of({STEP: text})
 
 
-@pytest.mark.parametrize(("attempt", "kind"), [(1, "fail"), (2, "fail"), (3, "succeed")])
-def test_a_number_of_failures_is_counted_by_attempts(attempt: int, kind: str) -> None:
-    """`fail:2` fails the first two attempts and lets the third succeed."""
-    assert kind == of({STEP: "fail:2"}, attempt=attempt).kind
+@pytest.mark.parametrize("form", ["fail", "fail-before"])
+@pytest.mark.parametrize(("attempt", "fails"), [(1, True), (2, True), (3, False)])
+def test_a_number_of_failures_is_counted_by_attempts(form: str, attempt: int, *, fails: bool) -> None:
+    """`fail:2` fails the first two attempts and lets the third succeed, and so does `fail-before:2`."""
+    assert (form if fails else "succeed") == of({STEP: f"{form}:2"}, attempt=attempt).kind
 
 
 def test_without_annotations_it_succeeds() -> None:
@@ -67,7 +71,20 @@ def test_dry_runs_and_rollbacks_have_annotations_of_their_own(purpose: str, suff
 
 
 @pytest.mark.parametrize(
-    "text", ["", "fial", "fail:", "fail:many", "stall", "stall:", "stall:soon", "take:5", "hang:5s"]
+    "text",
+    [
+        "",
+        "fial",
+        "fail:",
+        "fail:many",
+        "fail-before:",
+        "stall",
+        "stall:",
+        "stall:soon",
+        "take:5",
+        "hang:5s",
+        "slow-end",
+    ],
 )
 def test_what_is_not_known_is_an_error_that_names_the_annotation(text: str) -> None:
     """A form that is not known is refused with the name of the annotation."""

@@ -7,7 +7,19 @@ from typing import Any
 import pytest
 
 from kubernaut.simulator.course import GARBAGE, jitter
-from kubernaut.simulator.decide import Act, Delete, Earlier, Leave, Script, Wait, Write, decide, script_of
+from kubernaut.simulator.decide import (
+    Act,
+    Delete,
+    Earlier,
+    Hold,
+    Leave,
+    Release,
+    Script,
+    Wait,
+    Write,
+    decide,
+    script_of,
+)
 from kubernaut.simulator.execution import Execution, milliseconds
 from schemas import durations
 from tests.simulator.builders import TYPICAL, an_execution
@@ -46,6 +58,7 @@ def phase_of(done: Act) -> Any:
         pytest.param("executing", 2.6, "fail", "Wait", id="a failing one takes as long"),
         pytest.param("executing", 2.8, "fail", "failed", id="and then fails"),
         pytest.param("validating", 0.2, "reject", "failed", id="a rejected one never executes"),
+        pytest.param("validated", 0.2, "fail-before", "failed", id="one that fails before it starts never executes"),
         pytest.param("executing", 9999, "hang", "Leave", id="a hanging one stays for ever"),
         pytest.param("executing", 9999, "stall:24h", "Wait", id="a stalling one waits"),
         pytest.param("executing", 9999, "stall:1s", "completed", id="until the stall is over"),
@@ -68,6 +81,8 @@ def test_one_decision(phase: str, after: float, form: str, expected: str) -> Non
     [
         ("", "completed"),
         ("fail", "failed"),
+        ("fail-before", "failed"),
+        ("no-pre-image", "completed"),
         ("reject", "failed"),
         ("hang", "executing"),
         ("stall:1s", "executing"),
@@ -102,13 +117,45 @@ def test_an_unknown_phase_after_the_start_is_resumed() -> None:
     assert phase_of(after) == "completed"
 
 
+@pytest.mark.parametrize("phase", ["", "validated", "executing", "completed"])
+def test_what_was_deleted_is_not_worked_on_any_more(phase: str) -> None:
+    """However far an execution with a deletion timestamp is, whoever keeps it, nothing is written to it again."""
+    assert act(an_execution(phase, deleting=True), after=9999) == Leave()
+
+
+@pytest.mark.parametrize("phase", ["", "validating", "executing"])
+def test_a_slowly_ending_one_is_kept_before_anything_else(phase: str) -> None:
+    """The finalizer is on it before it can be deleted; from there on it hangs."""
+    kept = an_execution(phase, held=True)
+
+    assert act(an_execution(phase), "slow-end:10s") == Hold()
+    assert phase_of(act(kept, "slow-end:10s", scale=0)) == ("Leave" if phase == "executing" else "executing")
+
+
 @pytest.mark.parametrize(
-    ("phase", "after", "expected"),
-    [("", 0, "Leave"), ("validated", 9, "Leave"), ("executing", 2.6, "Wait"), ("executing", 2.8, "completed")],
+    ("form", "seconds", "expected"),
+    [
+        # Deleted 5 s after the start.
+        pytest.param("slow-end:10s", 14.9, Wait(START + 15_000), id="before its time it is kept"),
+        pytest.param("slow-end:10s", 15.0, Release(), id="after its time it may go"),
+        pytest.param("hang", 5.0, Release(), id="without the annotation it may go at once"),
+        pytest.param("", 0.0, Release(), id="also when the workflow is gone and its annotations with it"),
+        pytest.param("fial", 5.0, Release(), id="also when the annotation is broken"),
+    ],
 )
-def test_what_is_being_deleted_is_finished_and_never_begun(phase: str, after: float, expected: str) -> None:
-    """An execution with a deletion timestamp is only brought to its end if it had started."""
-    assert expected == phase_of(act(an_execution(phase, deleting=True), after=after))
+def test_a_kept_one_goes_when_its_time_is_over(form: str, seconds: float, expected: Act) -> None:
+    """Our finalizer never outlives its reason."""
+    found = an_execution("executing", deleting=True, held=True)
+
+    assert expected == decide(found, script(found, form), None, START + round(seconds * 1000))
+
+
+def test_a_repeated_one_is_not_kept() -> None:
+    """An execution whose key is known gets its result and ends, whatever its behaviour."""
+    execution = an_execution()
+    earlier = Earlier("e-0", {"phase": "completed"})
+
+    assert phase_of(decide(execution, script(execution, "slow-end:10s"), earlier, START)) == "completed"
 
 
 def test_a_known_idempotency_key_gets_the_earlier_result() -> None:
@@ -146,6 +193,7 @@ def test_a_known_idempotency_key_without_a_result_fails_for_good() -> None:
     [
         ("fail", ("action_failed", True, True)),
         ("fail-not-retryable", ("action_failed", False, True)),
+        ("fail-before", ("not_started", True, False)),
         ("reject", ("validation_failed", False, False)),
         ("fial", ("cannot_simulate", False, False)),
     ],
@@ -173,7 +221,9 @@ def test_a_completed_one_reports_what_it_touched() -> None:
 
     assert isinstance(done, Write)
     results = done.status["executionResults"]
-    assert results["resourcesAffected"] == [{"kind": "Deployment", "name": "checkout", "namespace": "shop"}]
+    assert results["resourcesAffected"] == [
+        {"kind": "Deployment", "name": "checkout", "namespace": "shop", "simulated": True}
+    ]
     assert results["scaleResult"]["replicas"] == 6
     assert results["simulated"] is True
     assert durations.parse(results["executionTime"]) == pytest.approx(30 * FACTOR, abs=0.001)
@@ -200,7 +250,18 @@ def test_what_others_wrote_into_the_status_stays() -> None:
 
 def test_whatever_ends_is_left_alone() -> None:
     """Following each behaviour's own writes always ends with nothing left to do."""
-    for form in ("", "fail", "reject", "stall:1s", "take:1s", "garbage", "hang", "delete"):
+    for form in (
+        "",
+        "fail",
+        "fail-before",
+        "reject",
+        "stall:1s",
+        "take:1s",
+        "garbage",
+        "hang",
+        "delete",
+        "no-pre-image",
+    ):
         execution, now = an_execution(), START
         for _ in range(12):
             done = decide(execution, script(execution, form), None, now)

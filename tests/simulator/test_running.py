@@ -13,8 +13,9 @@ import pytest
 
 from kubernaut.simulator.apply import Executor
 from kubernaut.simulator.board import Board
+from kubernaut.simulator.execution import ENDING, timestamp
 from kubernaut.simulator.simulator_loop import Watching, work_loop
-from runtime.errors import GoneError, RefusedError, StreamBrokenError, UnavailableError
+from runtime.errors import ConflictError, GoneError, RefusedError, StreamBrokenError, UnavailableError
 from runtime.health import Health
 from runtime.kinds import EXECUTIONS, WORKFLOWS
 from runtime.logs import get_logger
@@ -252,3 +253,63 @@ async def test_a_write_that_is_refused_is_not_repeated_in_a_hurry() -> None:
         await eventually(lambda: ended(cluster))
 
     assert count(cluster, "replace_status") == 3
+
+
+async def test_what_is_deleted_while_it_runs_is_let_alone() -> None:
+    """An execution that somebody else keeps after its deletion is not written to any more."""
+    body = an_execution_object(1)
+    body["metadata"]["finalizers"] = ["other.io/theirs"]
+    cluster = FakeCluster()
+    cluster.put(WORKFLOWS, a_workflow_object({"step-1": "take:200ms"}))
+    cluster.put(EXECUTIONS, body)
+
+    async with simulated(cluster):
+        await eventually(lambda: phases(cluster) == ["executing"])
+        cluster.remove(EXECUTIONS, "shop", "leak-step-1")
+        cluster.put(WORKFLOWS, a_workflow_object({"step-1": "take:200ms"}))
+        cluster.put(EXECUTIONS, an_execution_object(2))
+        await eventually(lambda: phases(cluster)[1] == "completed")
+
+    assert phases(cluster)[0] == "executing"
+
+
+async def test_a_slowly_ending_one_stays_for_its_time_after_its_deletion() -> None:
+    """`slow-end` keeps a deleted execution by a finalizer, others' finalizers beside it, and then lets it go."""
+    body = an_execution_object(1)
+    body["metadata"]["finalizers"] = ["other.io/theirs"]
+    cluster = a_cluster({"step-1": "slow-end:300ms"}, steps=0)
+    cluster.put(EXECUTIONS, body)
+
+    async with simulated(cluster):
+        await eventually(lambda: phases(cluster) == ["executing"])
+        assert cluster.of(EXECUTIONS)[0]["metadata"]["finalizers"] == ["other.io/theirs", ENDING]
+        deleted_at = clock()
+        cluster.now = timestamp(deleted_at)
+        cluster.remove(EXECUTIONS, "shop", "leak-step-1")
+        await eventually(lambda: cluster.of(EXECUTIONS)[0]["metadata"]["finalizers"] == ["other.io/theirs"])
+
+    assert clock() - deleted_at >= 300
+    assert phases(cluster) == ["executing"]
+
+
+async def test_a_kept_one_goes_also_after_its_workflow_has_gone() -> None:
+    """With the workflow its annotations are gone; the finalizer must not stay for ever."""
+    cluster = a_cluster({"step-1": "slow-end:1h"})
+    async with simulated(cluster):
+        await eventually(lambda: phases(cluster) == ["executing"])
+    cluster.remove(WORKFLOWS, "shop", "leak")
+    cluster.remove(EXECUTIONS, "shop", "leak-step-1")
+
+    async with simulated(cluster):
+        await eventually(lambda: cluster.of(EXECUTIONS) == [])
+
+
+async def test_somebody_else_may_change_an_execution_just_when_it_is_to_be_kept() -> None:
+    """A conflict on the finalizer is answered by reading the object again."""
+    cluster = a_cluster({"step-1": "slow-end:0s"})
+    cluster.fail("patch", ConflictError("409"), times=2)
+
+    async with simulated(cluster):
+        await eventually(lambda: phases(cluster) == ["executing"])
+
+    assert cluster.of(EXECUTIONS)[0]["metadata"]["finalizers"] == [ENDING]
