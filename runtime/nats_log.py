@@ -15,8 +15,8 @@ from runtime.nats_headers import status_of
 from runtime.nats_publish import Publisher
 from runtime.nats_pull import Puller
 from runtime.nats_scan import scan
-from runtime.nats_stored import from_api, from_direct
-from schemas.subjects import STREAMS
+from runtime.nats_stored import from_api, from_direct, milliseconds
+from schemas.subjects import STREAMS, TIMER_STREAM
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -45,6 +45,7 @@ class _State(msgspec.Struct):
 class _StreamInfo(msgspec.Struct):
     config: _Config
     state: _State
+    ts: str = ""
 
 
 class _Point(msgspec.Struct):
@@ -104,6 +105,15 @@ class NatsLog:
     async def publish(self, event: Event, *, expect: int | None = None, expect_filter: str | None = None) -> Published:
         """See `Log.publish`."""
         return await self._publisher.publish(event, expect, expect_filter)
+
+    async def schedule(self, event: Event, *, at_ms: int, target: str) -> None:
+        """See `Log.schedule`."""
+        await self._publisher.schedule(event, at_ms, target)
+
+    async def now(self) -> int:
+        """See `Log.now`."""
+        info = _INFOS.decode(await self._connection.api(f"STREAM.INFO.{TIMER_STREAM.name}"))
+        return milliseconds(info.ts)
 
     async def last(self, stream: str, subject: str) -> Stored | None:
         """See `Log.last`."""

@@ -15,6 +15,7 @@ from runtime.backoff import Backoff
 from runtime.errors import ConflictError, RefusedError, TooLargeError, UnavailableError
 from runtime.nats_connection import ApiError, NoRespondersError, Reply
 from runtime.nats_headers import to_block
+from runtime.nats_schedule import schedule_headers
 from runtime.ports import Published, Stored
 from runtime.subject_match import stream_of
 from schemas.cloudevents import MESSAGE_ID, Event, to_headers
@@ -53,9 +54,17 @@ class Publisher:
 
     async def publish(self, event: Event, expect: int | None, expect_filter: str | None) -> Published:
         """Do what `Log.publish` says, within 5 s."""
-        stream = stream_of(event.subject)
-        headers = self._headers(event, expect, expect_filter)
-        attempt = _Attempt(event, stream, expect_filter or event.subject, expect)
+        return await self._publish(
+            _Attempt(event, expect_filter or event.subject, expect), _expected(expect, expect_filter)
+        )
+
+    async def schedule(self, event: Event, at_ms: int, target: str) -> None:
+        """Do what `Log.schedule` says, within 5 s."""
+        await self._publish(_Attempt(event, event.subject, None), schedule_headers(at_ms, target))
+
+    async def _publish(self, attempt: _Attempt, more: dict[str, str]) -> Published:
+        event, stream = attempt.event, attempt.stream
+        headers = self._block(event, more)
         backoff = Backoff(first=0.05, most=1.0)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + DEADLINE_SECONDS
@@ -80,13 +89,8 @@ class Publisher:
             metrics.PUBLISH_RETRIES.labels(stream).inc()
             await asyncio.sleep(wait)
 
-    def _headers(self, event: Event, expect: int | None, expect_filter: str | None) -> bytes:
-        headers = to_headers(event)
-        if expect is not None:
-            headers["Nats-Expected-Last-Subject-Sequence"] = str(expect)
-            if expect_filter is not None:
-                headers["Nats-Expected-Last-Subject-Sequence-Subject"] = expect_filter
-        block = to_block(headers)
+    def _block(self, event: Event, more: dict[str, str]) -> bytes:
+        block = to_block(to_headers(event) | more)
         size = len(block) + len(event.data)
         # nats-py checks the data only, and the server answers a message that its headers make too large by closing the
         # connection.
@@ -123,18 +127,27 @@ class Publisher:
             metrics.DUPLICATES.labels(attempt.stream).inc()
             return Published(newest.sequence, duplicate=True)
         found = newest.sequence if newest is not None else 0
-        if found == attempt.expect:
-            return None  # another write was under way and came to nothing: ours is still the next
+        if attempt.expect is None or found == attempt.expect:
+            return None  # another write is under way, maybe an earlier try of ours, or came to nothing
         metrics.CONFLICTS.labels(attempt.stream).inc()
         raise ConflictError(
             f"{attempt.event.id} expected {attempt.filter} to end at sequence {attempt.expect}, but it ends at {found}"
         )
 
 
+def _expected(expect: int | None, expect_filter: str | None) -> dict[str, str]:
+    if expect is None:
+        return {}
+    headers = {"Nats-Expected-Last-Subject-Sequence": str(expect)}
+    if expect_filter is not None:
+        headers["Nats-Expected-Last-Subject-Sequence-Subject"] = expect_filter
+    return headers
+
+
 class _Attempt:
-    def __init__(self, event: Event, stream: str, last_of: str, expect: int | None) -> None:
+    def __init__(self, event: Event, last_of: str, expect: int | None) -> None:
         self.event = event
-        self.stream = stream
+        self.stream = stream_of(event.subject)
         self.filter = last_of
         self.expect = expect
         self.unsure = False

@@ -75,7 +75,7 @@ def from_api(stream: str, answer: bytes) -> Stored:
     return Stored(
         stream=stream,
         sequence=message.seq,
-        time_ms=_milliseconds(message.time),
+        time_ms=milliseconds(message.time),
         subject=message.subject,
         headers=from_block(base64.b64decode(message.hdrs)),
         data=base64.b64decode(message.data),
@@ -90,12 +90,13 @@ def from_direct(stream: str, block: bytes, data: bytes) -> Stored:
     return Stored(
         stream=stream,
         sequence=int(told["Nats-Sequence"]),
-        time_ms=_milliseconds(told["Nats-Time-Stamp"]),
+        time_ms=milliseconds(told["Nats-Time-Stamp"]),
         subject=told["Nats-Subject"],
         headers=headers,
         data=data,
     )
 
 
-def _milliseconds(time: str) -> int:
+def milliseconds(time: str) -> int:
+    """Return a time of JetStream's, RFC 3339 with nanoseconds, in ms since 1970."""
     return (dt.datetime.fromisoformat(time) - _EPOCH) // _MILLISECOND

@@ -73,6 +73,21 @@ class Log(Protocol):
         """
         ...
 
+    async def schedule(self, event: Event, *, at_ms: int, target: str) -> None:
+        """Store an event that the server publishes on `target`, of the same stream, at `at_ms` (ms since 1970).
+
+        Never early; late by up to 250 ms, and by as long as the server is down. A time in the past is due at once. What
+        is published has the event's id and is kept for an hour; it may come twice when the server is killed. An event
+        on the same subject replaces the one before. Retries and raises as `publish` does, and RefusedError for what can
+        never be published. An event that was scheduled in the last ten minutes, by its id, is a success and not
+        scheduled again, also when it was published meanwhile.
+        """
+        ...
+
+    async def now(self) -> int:
+        """The time at the server that publishes what was scheduled, in ms since 1970. Raises UnavailableError."""
+        ...
+
     async def last(self, stream: str, subject: str) -> Stored | None:
         """The last message of a subject (wildcards allowed), read from the stream's leader; None when there is none."""
         ...

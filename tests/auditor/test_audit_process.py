@@ -55,7 +55,7 @@ async def test_killed_again_and_again_it_has_one_row_for_each_message_of_the_log
     """After kill -9 of the auditor and of the broker the audit equals the log."""
     # Shorter than the auditor counts on, so that what a killed process held comes again soon, and much comes twice.
     await fresh_nats.install([msgspec.structs.replace(AUDITOR, ack_wait_seconds=2)])
-    async with NatsWorld(fresh_nats.url) as world:
+    async with NatsWorld(fresh_nats) as world:
         log = await world.open()
         await log.publish(a_workflow_change())
         for number in range(100, 700):

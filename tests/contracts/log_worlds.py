@@ -13,6 +13,7 @@ from tests.fakes.log import FakeLog
 
 if TYPE_CHECKING:
     from runtime.ports import Log
+    from tests.nats_server import NatsServer
 
 
 class World(Protocol):
@@ -26,6 +27,14 @@ class World(Protocol):
 
     async def crash(self, log: Log) -> None:
         """Kill -9 the process of a log."""
+        ...
+
+    async def stop(self) -> None:
+        """Kill -9 the server."""
+        ...
+
+    async def start(self) -> None:
+        """Start the server again on what it had stored."""
         ...
 
 
@@ -45,12 +54,20 @@ class FakeWorld:
         assert isinstance(log, FakeLog)
         log.crash()
 
+    async def stop(self) -> None:
+        """See `World.stop`."""
+        self._first.broker.stop()
+
+    async def start(self) -> None:
+        """See `World.start`."""
+        self._first.broker.start()
+
 
 class NatsWorld:
     """Connections to one real server."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, server: NatsServer) -> None:
+        self._server = server
         self._open: dict[int, tuple[NatsLog, asyncio.Task[None]]] = {}
         self.max_payload = 0
 
@@ -67,7 +84,7 @@ class NatsWorld:
 
     async def open(self) -> NatsLog:
         """See `World.open`."""
-        log = NatsLog(self._url, "contract", Dependency("nats"), structlog.get_logger())
+        log = NatsLog(self._server.url, "contract", Dependency("nats"), structlog.get_logger())
         self._open[id(log)] = log, asyncio.create_task(log.keep())
         async with asyncio.timeout(10.0):
             await log.verified()
@@ -78,3 +95,11 @@ class NatsWorld:
         _, keep = self._open.pop(id(log))
         keep.cancel()
         await asyncio.gather(keep, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """See `World.stop`."""
+        await self._server.kill()
+
+    async def start(self) -> None:
+        """See `World.start`."""
+        await self._server.start()

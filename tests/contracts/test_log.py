@@ -36,7 +36,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         return
     async with running_nats(tmp_path / "nats") as server:
         await server.install((READER, ONE_BY_ONE))
-        async with NatsWorld(server.url) as nats:
+        async with NatsWorld(server) as nats:
             yield nats
 
 

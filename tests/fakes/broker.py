@@ -6,11 +6,14 @@ import heapq
 from collections import deque
 from typing import TYPE_CHECKING
 
-from runtime.errors import ConflictError, TooLargeError
+from runtime.errors import ConflictError, RefusedError, TooLargeError
 from runtime.nats_headers import to_block
+from runtime.nats_schedule import schedule_headers
 from runtime.ports import Published, Stored
 from runtime.subject_match import covers, stream_of
 from schemas.cloudevents import MESSAGE_ID, Event, to_headers
+from schemas.subjects import STREAMS
+from tests.fakes.timers import Timers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from tests.fakes.clock import Clock
 
 WINDOW_SECONDS = 600.0
+SCHEDULING = frozenset(stream.name for stream in STREAMS if stream.schedules)
 KEEP_SECONDS = 45.0
 """In-progress of a client that lives, as `runtime.nats_delivery`."""
 
@@ -65,10 +69,23 @@ class Broker:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.up = True
         self.max_payload = 1024 * 1024
         self.streams: dict[str, list[Stored | None]] = {}
         self._seen: dict[tuple[str, str], tuple[int, float]] = {}
         self._durables: dict[tuple[str, str], Durable] = {}
+        self._timers = Timers(self)
+
+    def stop(self) -> None:
+        """Go down, as by kill -9: nothing is answered, and what comes due waits."""
+        self.up = False
+
+    def start(self) -> None:
+        """Come up with everything that was stored."""
+        self.up = True
+        self._timers.catch_up()
+        for durable in self._durables.values():
+            self.pump(durable)
 
     def stored(self, stream: str, pattern: str = ">") -> list[Stored]:
         """Messages of a filter in order."""
@@ -107,6 +124,36 @@ class Broker:
         self._seen[stream, event.id] = (sequence, self.clock.now())
         return Published(sequence)
 
+    def schedule(self, event: Event, at_ms: int, target: str) -> None:
+        """Store a message to be published on `target` at its time, instead of the one on its subject."""
+        stream = stream_of(event.subject)
+        if stream not in SCHEDULING:
+            raise RefusedError("message schedules is disabled", reason="10188")
+        if target == event.subject or stream_of(target) != stream:
+            raise RefusedError("message schedules target is invalid", reason="10190")
+        seen = self._seen.get((stream, event.id))
+        if seen is not None and self.clock.now() - seen[1] < WINDOW_SECONDS:
+            return
+        self.purge(stream, event.subject)
+        sequence = self._append(stream, event.subject, to_headers(event) | schedule_headers(at_ms, target), event.data)
+        self._seen[stream, event.id] = (sequence, self.clock.now())
+        schedule = self.streams[stream][sequence - 1]
+        assert schedule is not None
+        self._timers.begin(schedule, at_ms, target)
+
+    def purge(self, stream: str, pattern: str) -> None:
+        """Remove the messages of a filter, as whoever may purge the stream."""
+        for message in self.stored(stream, pattern):
+            self.remove(stream, message.sequence)
+
+    def remove(self, stream: str, sequence: int) -> None:
+        """Remove one message."""
+        self.streams[stream][sequence - 1] = None
+
+    def holds(self, message: Stored) -> bool:
+        """Whether a message was not removed."""
+        return self.streams[message.stream][message.sequence - 1] is message
+
     def put(self, stream: str, subject: str, headers: dict[str, str], data: bytes) -> int:
         """Store a message that need not make sense, as a stranger would; return its sequence."""
         return self._append(stream, subject, headers, data)
@@ -139,7 +186,7 @@ class Broker:
 
     def pump(self, durable: Durable) -> None:
         """Give messages to those who have room for them, redeliveries first."""
-        while (puller := self._with_room(durable)) is not None:
+        while self.up and (puller := self._with_room(durable)) is not None:
             out = self._again(durable) or self._fresh(durable)
             if out is None:
                 return

@@ -99,6 +99,19 @@ class FakeLog:
             raise UnavailableError(f"no answer to {event.id}; whether it was stored is unknown")
         return published
 
+    async def schedule(self, event: Event, *, at_ms: int, target: str) -> None:
+        """See `Log.schedule`."""
+        await self._turn()
+        self.broker.schedule(event, at_ms, target)
+        if self.lose_answers > 0:
+            self.lose_answers -= 1
+            raise UnavailableError(f"no answer to {event.id}; whether it was stored is unknown")
+
+    async def now(self) -> int:
+        """See `Log.now`."""
+        await self._turn()
+        return int(self.broker.clock.now() * 1000)
+
     async def last(self, stream: str, subject: str) -> Stored | None:
         """See `Log.last`."""
         await self._turn()
@@ -155,5 +168,5 @@ class FakeLog:
 
     async def _turn(self) -> None:
         await asyncio.sleep(0)
-        if self.unavailable or self.crashed:
+        if self.unavailable or self.crashed or not self.broker.up:
             raise UnavailableError("the fake log is switched off")
