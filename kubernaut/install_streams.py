@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SECOND: Final = 1_000_000_000
 _DAY: Final = 24 * 3600 * _SECOND
-_FIXED_OF_STREAM: Final = ("storage", "retention")
+_FIXED_OF_STREAM: Final = ("storage", "retention", "max_msgs_per_subject")
 _FIXED_OF_CONSUMER: Final = ("ack_policy", "deliver_policy")
 Config = dict[str, Any]
 
@@ -49,6 +49,9 @@ def stream_config(stream: Stream) -> Config:
         # Schedules remove themselves by time to live and replace one another by rollup; the server (2.15, error 10052)
         # takes no `discard: new` beside them. Timers are derived from the log, so none is lost for good.
         config |= {"allow_msg_schedules": True, "allow_msg_ttl": True, "allow_rollup_hdrs": True, "discard": "old"}
+    if stream.latest_only:
+        # What a client's key-value bucket of one version is (ADR-8), so that `nats kv` and all clients can read it.
+        config |= {"max_msgs_per_subject": 1, "allow_rollup_hdrs": True}
     return config
 
 
@@ -77,9 +80,10 @@ def stream_changes(found: Config, wanted: Config) -> Config:
     losses = [f"{key} is {found.get(key)!r} and not {wanted[key]!r}" for key in _FIXED_OF_STREAM if key in changes]
     if found_subjects - subjects:
         losses.append(f"it also takes {', '.join(sorted(found_subjects - subjects))}")
-    if "max_age" in changes and not 0 < found.get("max_age", 0) < wanted["max_age"]:
-        kept = found.get("max_age", 0) // _DAY
-        losses.append(f"it keeps messages {f'{kept} days' if kept else 'for ever'} and not {wanted['max_age'] // _DAY}")
+    kept, keep = found.get("max_age", 0), wanted["max_age"]
+    if keep and not 0 < kept <= keep:
+        kept //= _DAY
+        losses.append(f"it keeps messages {f'{kept} days' if kept else 'for ever'} and not {keep // _DAY}")
     losses += [
         f"{key} is on, and a server does not take that back"
         for key in ("deny_delete", "deny_purge")

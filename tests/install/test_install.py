@@ -8,10 +8,12 @@ import sys
 from typing import TYPE_CHECKING
 
 import msgspec
+import nats
 import pytest
+from nats.js.errors import KeyNotFoundError
 
 from kubernaut.install_streams import install_streams
-from schemas.subjects import CONSUMERS, LOG, STREAMS
+from schemas.subjects import CONSUMERS, LEARNED_STREAM, LOG, STREAMS
 from tests.nats_server import administrator
 
 if TYPE_CHECKING:
@@ -80,6 +82,37 @@ async def test_a_destructive_difference_is_refused_and_nothing_is_changed(fresh_
         after = msgspec.json.decode(await connection.api(f"STREAM.INFO.{LOG.name}"))["config"]
     assert (1, theirs["subjects"]) == (code, after["subjects"])
     assert "theirs.>" in errors
+
+
+@pytest.mark.real
+async def test_what_was_learned_is_a_bucket_for_any_client(fresh_nats: NatsServer) -> None:
+    """NATS's own client reads, writes, deletes and purges keys, and finds the latest version only."""
+    async with await nats.connect(fresh_nats.url) as client:
+        bucket = await client.jetstream().key_value("KUBERNAUT_LEARNED")
+        await bucket.put("actions", b"1")
+        await bucket.put("actions", b"2")
+
+        assert b"2" == (await bucket.get("actions")).value
+        assert 1 == (await bucket.status()).values
+        await bucket.delete("actions")
+        await bucket.put("other", b"3")
+        await bucket.purge("other")
+        with pytest.raises(KeyNotFoundError):
+            await bucket.get("actions")
+
+
+@pytest.mark.real
+async def test_a_bucket_that_a_client_made_is_taken_over(fresh_nats: NatsServer) -> None:
+    """Whoever made the bucket first, its keys stay."""
+    async with administrator(fresh_nats.url) as connection, await nats.connect(fresh_nats.url) as client:
+        await connection.api(f"STREAM.DELETE.{LEARNED_STREAM.name}")
+        bucket = await client.jetstream().create_key_value(bucket="KUBERNAUT_LEARNED")
+        await bucket.put("actions", b"1")
+
+        done = await install_streams(connection)
+
+        assert [f"changed allow_direct, duplicate_window of stream {LEARNED_STREAM.name}"] == done
+        assert b"1" == (await bucket.get("actions")).value
 
 
 @pytest.mark.real

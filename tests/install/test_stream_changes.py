@@ -8,7 +8,7 @@ import pytest
 
 from kubernaut.install_streams import consumer_changes, consumer_config, stream_changes, stream_config
 from runtime.errors import RefusedError
-from schemas.subjects import AUDITOR, LOG, SCHEDULER, STREAMS, TIMER_STREAM
+from schemas.subjects import AUDITOR, LEARNED_STREAM, LOG, SCHEDULER, STREAMS, TIMER_STREAM
 
 if TYPE_CHECKING:
     from schemas.subjects import Stream
@@ -70,6 +70,21 @@ def test_a_protection_that_cannot_be_taken_off_is_refused() -> None:
     """Purges denied where timers must be purged: the server would refuse, so it is said before."""
     with pytest.raises(RefusedError, match="deny_purge is on"):
         stream_changes(stream_config(TIMER_STREAM) | {"deny_purge": True}, stream_config(TIMER_STREAM))
+
+
+def test_keeping_for_ever_loses_nothing() -> None:
+    """Where messages were dropped by age before, they are kept from now on."""
+    wanted = stream_config(LEARNED_STREAM)
+
+    assert {"max_age": 0} == stream_changes(wanted | {"max_age": 30 * DAY}, wanted)
+
+
+def test_versions_of_a_key_that_would_be_dropped_are_named() -> None:
+    """A bucket that holds more than the latest of each key is an operator's own doing, and his to decide on."""
+    wanted = stream_config(LEARNED_STREAM)
+
+    with pytest.raises(RefusedError, match="max_msgs_per_subject is 5 and not 1"):
+        stream_changes(wanted | {"max_msgs_per_subject": 5}, wanted)
 
 
 @pytest.mark.parametrize(
