@@ -9,11 +9,15 @@ from typing import Final
 import msgspec
 
 from runtime.errors import SettingsError
+from schemas.queue_state import DEFAULT_LIMIT
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SECONDS: Final = re.compile(r"\d{1,4}(\.\d{1,3})?", re.ASCII)
+_COUNT: Final = re.compile(r"\d{1,5}", re.ASCII)
 _HIGHEST_PORT: Final = 65535
+_MOST_ACTIVE: Final = 10_000
+"""Active runs that one decision of the queue can name and still be half as large as a message may be (1 MB)."""
 DATABASE_EXAMPLE: Final = "DATABASE_URL=postgresql://kubernaut:secret@127.0.0.1:5432/kubernaut"
 NATS_EXAMPLE: Final = "NATS_URL=nats://127.0.0.1:4222"
 
@@ -38,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Directory with a kubeconfig for each other cluster that checks may look at, under the name that steps have in
     `targetCluster`: `<name>` or `<name>.kubeconfig`. A Secret mounted there is read again when it changes. Empty:
     checks can look at this cluster only. Read by the executor bridge."""
+    max_active_workflows: int = DEFAULT_LIMIT
+    """Runs that may be active at once; the others are queued."""
     stop_seconds: float = 25.0
     """How long after SIGTERM it ends hard. Kubernetes kills after 30 s (terminationGracePeriodSeconds)."""
     pod_name: str = "local"
@@ -63,6 +69,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         log_level=_log_level(environment),
         watch_namespaces=_namespaces(environment),
         clusters_dir=environment.get("KUBERNAUT_CLUSTERS_DIR", "").strip(),
+        max_active_workflows=_active(environment),
         stop_seconds=_seconds(environment, "KUBERNAUT_STOP_SECONDS", 25.0),
         pod_name=environment.get("POD_NAME") or environment.get("HOSTNAME") or "local",
     )
@@ -86,6 +93,17 @@ def _port(environment: Mapping[str, str], variable: str, default: int) -> int:
         return default
     if not value.isascii() or not value.isdigit() or int(value) > _HIGHEST_PORT:
         message = f"{variable}={value!r} is no port; give a number from 0 (a free one) to 65535, such as {default}"
+        raise SettingsError(message)
+    return int(value)
+
+
+def _active(environment: Mapping[str, str]) -> int:
+    value = environment.get("KUBERNAUT_MAX_ACTIVE_WORKFLOWS", "").strip() or str(DEFAULT_LIMIT)
+    if not _COUNT.fullmatch(value) or not 1 <= int(value) <= _MOST_ACTIVE:
+        message = (
+            f"KUBERNAUT_MAX_ACTIVE_WORKFLOWS={value!r} is no number of runs; "
+            f"give one from 1 to {_MOST_ACTIVE}, such as {DEFAULT_LIMIT}"
+        )
         raise SettingsError(message)
     return int(value)
 
