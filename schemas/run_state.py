@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from schemas.queue_state import QueueEntry
 from schemas.workflow_status import Phase, StepPhase, Strategy
 
 
@@ -232,3 +233,5 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     """How often it was asked whether the audit holds the whole run, before its object may be deleted."""
     rerun_of: str = ""
     """Uid of the earlier run whose results the skipped steps have."""
+    queue: QueueEntry | None = None
+    """Its turn, while it is queued: whoever looks for those that wait reads it here."""
