@@ -5,45 +5,40 @@ It is a view: nothing reads it back. Must stay possible without a definition, fo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Final
 
-from executor_bridge import advice
+from executor_bridge.advice import recommended_actions
 from executor_bridge.conditions import conditions_of
-from executor_bridge.definition import Definition, StepWords
-from executor_bridge.times import rfc3339_or_none
+from executor_bridge.results import effect_of, metrics_of, outcome_of
+from executor_bridge.steps import steps_of
+from executor_bridge.times import rfc3339, rfc3339_or_none
+from executor_bridge.validation import validation_of
+from executor_bridge.waiting import in_flight, waiting_for
+from executor_bridge.wording import NO_WORDS
 from schemas import durations
-from schemas.names import execution_name
 from schemas.workflow_status import (
     TERMINAL_PHASES,
     TERMINAL_STEP_PHASES,
-    ExecutionMetrics,
+    AdaptiveAdjustment,
     ExecutionPlan,
-    ExecutionRef,
-    Outcome,
-    StepStatus,
-    ValidationResults,
     WorkflowResult,
     WorkflowStatus,
 )
 
 if TYPE_CHECKING:
+    from executor_bridge.definition import Definition
     from schemas.messages import Decision
-    from schemas.run_state import RunState, StepState
+    from schemas.run_state import Adjustment, RunState
 
 SENTENCE: Final = 4096
-CODE: Final = 128
-"""Longest texts in characters, as in schemas.workflow_status: the API server refuses a status with a longer one."""
-ERRORS: Final = 200
-ERROR: Final = 1024
-"""How many validation errors are shown, and how many characters of each: an object has 1.5 MiB for everything."""
-
-_NO_WORDS: Final = Definition(steps={})
-_OUTCOMES: Final[dict[str, Outcome]] = {"completed": "success", "failed": "failed", "cancelled": "cancelled"}
+ADJUSTMENTS: Final = 256
+"""Longest texts in characters, and longest lists, as in schemas.workflow_status: the API server refuses a status with a
+longer one."""
 
 
 def status_of(decision: Decision, definition: Definition | None) -> WorkflowStatus:
     """Return the whole status after a decision. Times come from the state; the same arguments give the same bytes."""
-    state, words = decision.state, definition or _NO_WORDS
+    state, words = decision.state, definition or NO_WORDS
     ended = state.phase in TERMINAL_PHASES
     began = {phase: rfc3339_or_none(time) for phase, time in state.phase_times.items()}
     settled = sum(step.phase in TERMINAL_STEP_PHASES for step in state.steps)
@@ -52,13 +47,14 @@ def status_of(decision: Decision, definition: Definition | None) -> WorkflowStat
         phase=state.phase,
         observed_generation=state.generation,
         sequence=decision.version,
-        current_step=next((step.number for step in state.steps if step.phase == "executing"), 0),
+        current_step=next(iter(in_flight(state)), 0),
         total_steps=total,
         progress=f"{settled}/{total}",
         execution_plan=_plan(state, words),
-        validation_results=_validation(state),
-        step_statuses=tuple(_step(step, decision.workflow.name, words) for step in state.steps),
-        execution_metrics=_metrics(state) if ended else None,
+        validation_results=validation_of(state),
+        step_statuses=steps_of(decision, words),
+        execution_metrics=metrics_of(state) if ended else None,
+        adaptive_adjustments=tuple(_adjustment(one) for one in state.adjustments[-ADJUSTMENTS:]),
         workflow_result=_result(decision, words) if ended else None,
         start_time=rfc3339_or_none(state.started_at),
         planning_time=began.get("planning"),
@@ -68,8 +64,9 @@ def status_of(decision: Decision, definition: Definition | None) -> WorkflowStat
         rolling_back_time=began.get("rolling_back"),
         completion_time=rfc3339_or_none(state.ended_at) if ended else None,
         failure_reason=state.failure_reason[:SENTENCE],
-        waiting_for=advice.waiting_for(state, words)[:SENTENCE],
-        conditions=conditions_of(decision),
+        rollback_reason=state.rollback_reason[:SENTENCE],
+        waiting_for=waiting_for(decision, words)[:SENTENCE],
+        conditions=conditions_of(decision, words),
     )
 
 
@@ -83,51 +80,22 @@ def _plan(state: RunState, words: Definition) -> ExecutionPlan | None:
         estimated_duration=durations.render(state.plan.estimated_seconds),
         rollback_strategy=words.rollback_strategy,
         safety_checks=words.safety_checks,
+        digest=state.plan.digest,
     )
 
 
-def _validation(state: RunState) -> ValidationResults | None:
-    if not state.errors:
-        return None
-    shown = tuple(error[:ERROR] for error in state.errors[:ERRORS])
-    if len(state.errors) > ERRORS:
-        shown += (f"{len(state.errors) - ERRORS} more errors are in the decision on the log",)
-    return ValidationResults(validation_errors=shown)
-
-
-def _step(step: StepState, workflow: str, words: Definition) -> StepStatus:
-    known = words.steps.get(step.number) or StepWords(step.number)
-    reference = None
-    if step.attempt:
-        reference = ExecutionRef(name=execution_name(workflow, step.number, step.attempt), uid=step.execution_uid)
-    return StepStatus(
-        step_number=step.number,
-        name=known.name,
-        action=known.action,
-        status=step.phase,
-        reason=step.reason[:CODE],
-        start_time=rfc3339_or_none(step.started_at),
-        end_time=rfc3339_or_none(step.ended_at),
-        result=step.result,
-        error_message=step.error[:SENTENCE],
-        retries_attempted=max(step.attempt - 1, 0),
-        k8s_execution_ref=reference,
-    )
-
-
-def _metrics(state: RunState) -> ExecutionMetrics:
-    ran = [step for step in state.steps if step.attempt]
-    good = sum(step.phase in {"completed", "rolled_back"} for step in ran)
-    return ExecutionMetrics(
-        total_duration=durations.render(max(state.ended_at - state.started_at, 0) / 1000),
-        step_success_rate=round(good / len(ran), 4) if ran else 1.0,
-        rollbacks_performed=sum(step.phase == "rolled_back" for step in ran),
-        resources_affected=sum(step.affected for step in state.steps),
+def _adjustment(one: Adjustment) -> AdaptiveAdjustment:
+    return AdaptiveAdjustment(
+        timestamp=rfc3339(one.at), adjustment=one.adjustment[:SENTENCE], reason=one.reason[:SENTENCE]
     )
 
 
 def _result(decision: Decision, words: Definition) -> WorkflowResult:
-    state = decision.state
-    known: tuple[Outcome, ...] = get_args(Outcome)
-    outcome = next((o for o in known if o == state.outcome), _OUTCOMES[state.phase])
-    return WorkflowResult(outcome=outcome, recommended_actions=advice.recommended_actions(decision, words))
+    effect = effect_of(decision.state)
+    return WorkflowResult(
+        outcome=outcome_of(decision.state),
+        effectiveness_score=effect.score if effect else None,
+        resource_health=effect.health if effect else "",
+        new_alerts_triggered=effect.new_alerts if effect else None,
+        recommended_actions=tuple(text[:SENTENCE] for text in recommended_actions(decision, words)),
+    )

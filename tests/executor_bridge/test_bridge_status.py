@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from executor_bridge import definition
-from executor_bridge.status import ERROR, ERRORS, SENTENCE, status_of
+from executor_bridge.status import SENTENCE, status_of
 from executor_bridge.times import rfc3339
+from executor_bridge.validation import LINE, SHOWN
 from schemas.run_state import RunState
 from schemas.workflow_status import StepStatus, WorkflowStatus
 from tests.executor_bridge.builders import START, a_decision, a_state, a_step, a_workflow
@@ -106,8 +107,8 @@ def test_a_step_that_never_started_has_no_execution() -> None:
 
 
 def test_a_retried_step_counts_its_retries_and_points_to_the_last_execution() -> None:
-    """The third attempt of a step is two retries, and the reference is the third execution."""
-    step = a_status(a_state(a_step(1, "executing", attempt=3)))["stepStatuses"][0]
+    """The third attempt of a step after two retries: the reference is the third execution."""
+    step = a_status(a_state(a_step(1, "executing", attempt=3, retries=2)))["stepStatuses"][0]
 
     assert (step["retriesAttempted"], step["k8sExecutionRef"]) == (2, {"name": "restart-web-step-1-retry-2"})
 
@@ -225,7 +226,6 @@ def test_other_refusals_are_told_while_reconciling() -> None:
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
-        pytest.param(RunState(phase="queued"), "A free place: as many workflows run as may run at once.", id="queued"),
         pytest.param(RunState(phase="planning"), None, id="planning waits for nothing"),
         pytest.param(
             a_state(a_step(1, "executing"), a_step(2, "executing")),
@@ -265,8 +265,8 @@ def test_every_text_fits_the_contract() -> None:
     read = msgspec.json.decode(encoded, type=WorkflowStatus)
 
     assert read.validation_results is not None
-    assert len(read.validation_results.validation_errors) == ERRORS + 1
-    assert len(read.validation_results.validation_errors[0]) == ERROR
+    assert len(read.validation_results.validation_errors) == SHOWN + 1
+    assert len(read.validation_results.validation_errors[0]) == LINE
     assert len(read.failure_reason) == SENTENCE
     assert isinstance(read.step_statuses[0], StepStatus)
 

@@ -1,0 +1,82 @@
+"""How steps, lists and retries are named in a sentence, everywhere the same. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from executor_bridge.definition import Definition, StepWords
+from executor_bridge.times import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from schemas.messages import Decision, WorkflowRef
+    from schemas.run_state import RunState, SideState, StepState
+
+NAMED: Final = 5
+"""How many things are named in one sentence."""
+CAUSE: Final = 300
+"""Characters of an error that a sentence quotes; the step's own status has all of it."""
+NO_WORDS: Final = Definition(steps={})
+
+
+def words_of(number: int, words: Definition) -> StepWords:
+    """Return what a step is called; only its number when nothing is known of it."""
+    return words.steps.get(number) or StepWords(number)
+
+
+def step_name(number: int, words: Definition) -> str:
+    """Return `step 4 (restart it)`: the name, else the action, else the number alone."""
+    known = words_of(number, words)
+    label = known.name or known.action
+    return f"step {number} ({label})" if label else f"step {number}"
+
+
+def step_names(steps: Iterable[StepState | SideState], words: Definition) -> str:
+    """Return the names of steps as `a, b and c`; of many, the first ones and how many more there are."""
+    return names([step.number for step in steps], words)
+
+
+def names(numbers: Sequence[int], words: Definition) -> str:
+    """Return the same of step numbers."""
+    more = [f"{len(numbers) - NAMED} more"] if len(numbers) > NAMED else []
+    return listed([*(step_name(number, words) for number in numbers[:NAMED]), *more])
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Return `a, b and c`."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def cut(text: str, limit: int) -> str:
+    """Return a text of at most `limit` characters; one that was cut ends in an ellipsis."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def command(verb: str, workflow: WorkflowRef) -> str:
+    """Return what a person types: `kubernaut approve restart-web -n shop`."""
+    return f"kubernaut {verb} {workflow.name} -n {workflow.namespace}"
+
+
+def step_retry(step: StepState, decision: Decision, words: Definition) -> str:
+    """Return `retry 2 of 3 of step 4 (restart it) at 10:03:12Z, after: <error>` of a step that waits for it."""
+    budget = max(_budget(step.number, decision.state, words), step.retries)
+    what = f"retry {step.retries} of {budget} of {step_name(step.number, words)}"
+    return what + _when_and_why(step, decision.state.timers.get(f"step:{step.number}", 0), decision.now)
+
+
+def side_retry(side: SideState, decision: Decision, words: Definition, *, timer: str, what: str) -> str:
+    """Return the same of a dry run or a rollback; `timer` is the prefix of its timers, `what` how it is called."""
+    told = f"retry {side.retries} of {what} of {step_name(side.number, words)}"
+    return told + _when_and_why(side, decision.state.timers.get(f"{timer}:{side.number}", 0), decision.now)
+
+
+def _budget(number: int, state: RunState, words: Definition) -> int:
+    moved = [one.retries for one in state.adjustments if one.step == number and one.retries >= 0]
+    return moved[-1] if moved else words_of(number, words).retries
+
+
+def _when_and_why(step: StepState | SideState, due: int, now: int) -> str:
+    when = f" at {moment(due, now)}" if due else ""
+    why = step.error or step.reason
+    return f"{when}, after: {cut(why, CAUSE)}" if why else when
