@@ -7,6 +7,7 @@ from typing import Final, NoReturn
 from executor_bridge.api import Api
 from executor_bridge.apply import Bridge
 from executor_bridge.bridge_loop import probe, pull
+from executor_bridge.clusters import Clusters
 from executor_bridge.context import Context, Limits
 from executor_bridge.forbidden import Forbidden
 from runtime.cluster import connect
@@ -21,11 +22,12 @@ async def run(service: Service) -> None:
     """Carry out decisions until told to stop; then let what is in hand finish, and give back the rest."""
     log = await service.connect_log((BRIDGE,))
     cluster = await connect(service.settings)
+    reachable = service.health.dependency("kubernetes")
+    api = Api(cluster, reachable)
+    clusters = Clusters(api, service.settings.clusters_dir)
     try:
-        reachable = service.health.dependency("kubernetes")
-        api = Api(cluster, reachable)
-        limits = Limits()
-        bridge = Bridge(Context(log, api, Forbidden(service.health.dependency("rights")), service.log, limits))
+        limits, rights = Limits(), Forbidden(service.health.dependency("rights"))
+        bridge = Bridge(Context(log, api, rights, service.log, limits, clusters=clusters))
         namespace = (*service.settings.watch_namespaces, "default")[0]
         looks = service.group.create_task(probe(api, reachable, namespace, limits.probe))
         work = service.group.create_task(bridge.work.run())
@@ -36,6 +38,7 @@ async def run(service: Service) -> None:
         work.cancel()
         looks.cancel()
     finally:
+        await clusters.close()
         await cluster.close()
 
 

@@ -13,7 +13,7 @@ from runtime.errors import KubernautError, UnavailableError
 
 if TYPE_CHECKING:
     from runtime.health import Dependency
-    from runtime.ports import Cluster, Object, Patch, Resource
+    from runtime.ports import Cluster, Object, Page, Patch, Resource
 
 T = TypeVar("T")
 
@@ -38,6 +38,14 @@ class Api:
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         """See `Cluster.get`."""
         return await self._ask(lambda: self._cluster.get(resource, namespace, name))
+
+    async def list(self, resource: Resource, namespace: str | None, *, limit: int = 500, next_page: str = "") -> Page:
+        """See `Cluster.list`."""
+        return await self._ask(lambda: self._cluster.list(resource, namespace, limit=limit, next_page=next_page))
+
+    async def version(self) -> Object:
+        """See `Cluster.version`."""
+        return await self._ask(self._cluster.version)
 
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
         """See `Cluster.create`."""

@@ -21,7 +21,17 @@ from runtime.errors import ForbiddenError, RefusedError
 from runtime.keyed import KeyedWork
 from runtime.ports import Delivery
 from schemas.cloudevents import traceparent
-from schemas.messages import Command, CreateExecution, Decision, HoldWorkflow, ReleaseWorkflow
+from schemas.messages import (
+    TYPE_OF,
+    Command,
+    CreateExecution,
+    Decision,
+    DeleteWorkflow,
+    HoldWorkflow,
+    QueueDecided,
+    ReleaseWorkflow,
+    RunCheck,
+)
 from schemas.subjects import BRIDGE
 from schemas.workflow_status import TERMINAL_PHASES
 
@@ -29,6 +39,9 @@ SIDE_BY_SIDE: Final = 64
 FAILURES: Final = 5
 """How often a message may end in an error that nobody thought of before it is buried."""
 _REMEMBERED: Final = 10_000
+_LAST: Final = 2
+_BESIDE: Final = 3
+"""Ranks of commands: 0 and 1 before the status, then those after it, and those that nothing waits for."""
 
 
 class InHand(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +65,10 @@ class Bridge:
         self.work = KeyedWork(self._together, side_by_side=SIDE_BY_SIDE)
 
     async def take(self, delivery: Delivery) -> None:
-        """Take a message in hand; one that is no decision is buried."""
+        """Take a message in hand; the queue of runs asks nothing of the cluster, and what is no decision is buried."""
+        if delivery.message.headers.get("ce-type", "") == TYPE_OF[QueueDecided]:
+            await delivery.ack()
+            return
         try:
             decision = gather.read_decision(delivery.message)
         except gather.UnreadableError as error:
@@ -120,11 +136,12 @@ class Bridge:
     async def _effects(self, item: InHand, newest: Decision) -> bool:
         """Carry out a decision; whether all of it is done.
 
-        Creates are on a step's way, so they go first. The workflow's finalizer comes after the status, whose answer
-        saves it a read. A stuck command holds up the rest only for a moment.
+        Creates are on a step's way, so they go first. The workflow's finalizer and its end come after the status, whose
+        answer saves a read. A stuck command holds up the rest only for a moment, and a check, which takes its time,
+        holds up nothing.
         """
         decision, moment = item.decision, self._context.limits.creates_first
-        by_rank: list[list[int]] = [[], [], []]
+        by_rank: list[list[int]] = [[], [], [], []]
         for index, command in enumerate(decision.commands):
             by_rank[_rank(command)].append(index)
         tasks: list[asyncio.Task[bool]] = []
@@ -135,13 +152,14 @@ class Bridge:
                 tasks.extend(begun)
                 return begun
 
-            for indexes in by_rank[:2]:
+            start(by_rank[_BESIDE])
+            for indexes in by_rank[:_LAST]:
                 if begun := start(indexes):
                     await asyncio.wait(begun, timeout=moment)
             if events := events_of(decision):
                 group.create_task(tell_events(self._context, events, item.until))
             shown = await self._status(item, newest)
-            start(by_rank[2])
+            start(by_rank[_LAST])
         return shown and all(task.result() for task in tasks)
 
     async def _command(self, item: InHand, index: int, newest: Decision) -> bool:
@@ -151,6 +169,7 @@ class Bridge:
             decision=item.decision,
             index=index,
             cause=cause,
+            sequence=item.delivery.message.sequence,
             correlation_id=item.decision.correlation_id,
             traceparent=headers.get("ce-traceparent") or traceparent(item.decision.workflow.uid, cause),
             until=item.until,
@@ -221,4 +240,6 @@ def _first(error: BaseException) -> BaseException:
 def _rank(command: Command) -> int:
     if isinstance(command, CreateExecution):
         return 0
-    return 2 if isinstance(command, HoldWorkflow | ReleaseWorkflow) else 1
+    if isinstance(command, RunCheck):
+        return _BESIDE
+    return _LAST if isinstance(command, HoldWorkflow | ReleaseWorkflow | DeleteWorkflow) else 1

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from executor_bridge import decide, metrics
 from executor_bridge.context import Context, Order, Refused
+from executor_bridge.handlers.check import check
 from executor_bridge.handlers.create import create
 from executor_bridge.handlers.delete import delete
+from executor_bridge.handlers.delete_workflow import delete_workflow
 from executor_bridge.handlers.hold import hold
 from executor_bridge.handlers.release import release_execution, release_workflow
 from executor_bridge.handlers.tell_refusal import kind_of, tell_refusal
@@ -21,9 +23,11 @@ from schemas.messages import (
     CreateExecution,
     Decision,
     DeleteExecution,
+    DeleteWorkflow,
     HoldWorkflow,
     ReleaseExecution,
     ReleaseWorkflow,
+    RunCheck,
 )
 
 if TYPE_CHECKING:
@@ -96,6 +100,10 @@ async def _verb(context: Context, board: Board, order: Order, newest: Decision) 
             await hold(context, board, order, command)
         case ReleaseWorkflow():
             await release_workflow(context, board, order)
+        case RunCheck():
+            await check(context, order, command)
+        case DeleteWorkflow():
+            await delete_workflow(context, order)
     return None
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import structlog
 
     from executor_bridge.api import Api
+    from executor_bridge.clusters import Clusters
     from executor_bridge.forbidden import Forbidden
     from runtime.ports import Log
     from schemas.messages import Command, Decision
@@ -19,8 +20,9 @@ NAME: Final = "executor_bridge"
 SOURCE: Final = "/kubernaut/bridge"
 CREATES: Final = 32
 BEHIND: Final = 16
-"""Calls at once. Each is a connection, and a TLS handshake costs both sides more CPU than a call; 48 calls of 10 ms are
-4,800 a second, which is more than an API server takes."""
+READS: Final = 16
+"""Calls at once. Each is a connection, and a TLS handshake costs both sides more CPU than a call; 64 calls of 10 ms are
+6,400 a second, which is more than an API server takes."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +45,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The same for the status that shows how a run ended, which nothing later would repair."""
     status_interval: float = 0.2
     """Least time between two statuses of a workflow that show the same phase: 5 a second."""
+    answer: float = 5.0
+    """Within this the API of a cluster must answer to be counted as reachable."""
+    elsewhere: float = 12.0
+    """How long another cluster may take to answer a check; then what is there counts as not reachable."""
     probe: float = 10.0
     """Longest time without asking the API server anything."""
 
@@ -62,6 +68,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     index: int
     cause: str
     """Id of the decision's message."""
+    sequence: int
+    """Where that message is in the log."""
     correlation_id: str
     traceparent: str
     until: float
@@ -88,6 +96,8 @@ class Context:
         forbidden: Forbidden,
         logger: structlog.typing.FilteringBoundLogger,
         limits: Limits,
+        *,
+        clusters: Clusters,
     ) -> None:
         """`logger` must never be given a parameter of a step: they may hold secrets."""
         self.log = log
@@ -95,6 +105,9 @@ class Context:
         self.forbidden = forbidden
         self.logger = logger
         self.limits = limits
+        self.clusters = clusters
         self.creates = asyncio.Semaphore(CREATES)
         self.behind = asyncio.Semaphore(BEHIND)
         """For calls that no step waits for, so that a flood of them leaves connections free for creates."""
+        self.reads = asyncio.Semaphore(READS)
+        """For what checks read in this cluster, so that a flood of checks delays no status."""

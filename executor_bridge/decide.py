@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from schemas.messages import Command, CreateExecution, HoldWorkflow
+from schemas.messages import Command, CreateExecution, DeleteWorkflow, HoldWorkflow, RunCheck
+from schemas.workflow_status import TERMINAL_PHASES
 
 if TYPE_CHECKING:
-    from schemas.run_state import RunState, StepState
+    from schemas.run_state import RunState, SideState, StepState
 
 _NAMESPACE_GOING: Final = "because it is being terminated"
 # What the API server's NamespaceLifecycle admission says; there is no reason or code of its own for it.
@@ -19,31 +20,52 @@ _NAMESPACE_GOING: Final = "because it is being terminated"
 
 def needs_last_decision(commands: tuple[Command, ...]) -> bool:
     """Whether any of the commands can be void, so that the last decision must be read."""
-    return any(isinstance(command, CreateExecution | HoldWorkflow) for command in commands)
+    return any(isinstance(command, CreateExecution | HoldWorkflow | RunCheck | DeleteWorkflow) for command in commands)
 
 
 def is_wanted(command: Command, last: RunState) -> bool:
     """Whether the state after the workflow's last decision still asks for the command.
 
-    A create is void once the execution was observed or the step is not executing that attempt any more; then either
-    it was done, or it must not be done.
+    A create is void once the execution was observed, its end was commanded, or the step is not executing that attempt
+    any more; then either it was done, or it must not be done.
     """
-    if isinstance(command, CreateExecution):
-        step = _step(last, command.step)
-        return (
-            not last.gone
-            and step is not None
-            and step.phase == "executing"
-            and step.attempt == command.attempt
-            and not step.execution_uid
-        )
-    if isinstance(command, HoldWorkflow):
-        return last.held and not last.deleting and not last.gone
-    return True
+    match command:
+        case CreateExecution():
+            return not last.gone and _is_created(command, last)
+        case HoldWorkflow():
+            return last.held and not last.deleting and not last.gone
+        case RunCheck():
+            return _is_open(command, last)
+        case DeleteWorkflow():
+            return last.phase in TERMINAL_PHASES and not last.gone and last.audit_looks > 0
+        case _:
+            return True
 
 
-def _step(state: RunState, number: int) -> StepState | None:
-    return next((step for step in state.steps if step.number == number), None)
+def _is_created(command: CreateExecution, last: RunState) -> bool:
+    rows: dict[str, tuple[StepState, ...] | tuple[SideState, ...]]
+    rows = {"execute": last.steps, "dry_run": last.dry_runs, "rollback": last.rollbacks}
+    row = next((row for row in rows[command.purpose] if row.number == command.step), None)
+    return (
+        row is not None
+        and row.phase == "executing"
+        and row.attempt == command.attempt
+        and not row.execution_uid
+        and not row.ending
+    )
+
+
+def _is_open(command: RunCheck, last: RunState) -> bool:
+    """Whether the run waits for what this very check finds."""
+    if last.gone:
+        return False
+    if command.type == "audit":
+        return command.check == f"audit-{last.audit_looks}"
+    if command.type == "monitor":
+        looks = last.monitor.looks if last.monitor is not None else 0
+        return last.phase == "monitoring" and command.check == f"monitor-{looks}"
+    ended = last.phase in TERMINAL_PHASES
+    return not ended and any(check.id == command.check and check.passed is None for check in last.checks)
 
 
 def refusal_reason(reason: str, message: str) -> str:

@@ -63,7 +63,7 @@ def body_of(
             "targetCluster": command.target_cluster,
             "timeout": command.timeout,
             "maxRetries": 0,
-            "approvalReceived": False,
+            "approvalReceived": command.approved,
             "idempotencyKey": command.idempotency_key,
         },
     }

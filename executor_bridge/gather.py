@@ -14,7 +14,7 @@ from schemas import messages, subjects
 if TYPE_CHECKING:
     from executor_bridge.api import Api
     from executor_bridge.definition import Definition
-    from runtime.ports import Log, Stored
+    from runtime.ports import Log, Object, Stored
     from schemas.messages import CreateExecution, Decision, WorkflowRef
 
 CACHED: Final = 512
@@ -86,15 +86,23 @@ class Definitions:
 async def original_parameters(api: Api, workflow: WorkflowRef, command: CreateExecution) -> dict[str, Any] | None:
     """Read a step's parameters from the workflow itself, where nothing is redacted.
 
-    None when the workflow of that uid has no such step any more. Raises NotFoundError when there is no workflow.
-    The values must never get into a log line or a message.
+    None when the workflow of that uid has no such step, or no way to undo it, any more. Raises NotFoundError when there
+    is no workflow. The values must never get into a log line or a message.
     """
     found = await api.get(WORKFLOWS, workflow.namespace, workflow.name)
     if found["metadata"]["uid"] != workflow.uid:
         return None
-    steps = ((found.get("spec") or {}).get("workflowDefinition") or {}).get("steps") or ()
-    step = next((s for s in steps if s.get("stepNumber") == command.step), None)
-    if step is None:
-        return None
-    source = (step.get("rollbackSpec") or {}) if command.purpose == "rollback" else step
-    return dict(source.get("parameters") or {})
+    step = _step((found.get("spec") or {}).get("workflowDefinition") or {}, command.step)
+    source = step.get("rollbackSpec") if step is not None and command.purpose == "rollback" else step
+    return None if source is None else dict(source.get("parameters") or {})
+
+
+def _step(definition: Object, number: int) -> Object | None:
+    """Find a step among those that are written and, with the numbers after the highest of them, the recommended."""
+    written: list[Object] = definition.get("steps") or []
+    recommended: list[Object] = (definition.get("aiRecommendations") or {}).get("recommendations") or []
+    highest = max((step.get("stepNumber") or 0 for step in written), default=0)
+    after = number - highest - 1
+    if 0 <= after < len(recommended):
+        return recommended[after]
+    return next((step for step in written if step.get("stepNumber") == number), None)

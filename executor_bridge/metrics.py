@@ -32,6 +32,19 @@ REFUSALS: Final = Counter(
     ["command", "reason"],
     registry=REGISTRY,
 )
+CHECKS: Final = Counter(
+    "kubernaut_bridge_checks_total",
+    "Checks told on the log, by what they found: passed, failed",
+    ["type", "verdict"],
+    registry=REGISTRY,
+)
+CHECK_SECONDS: Final = Histogram(
+    "kubernaut_bridge_check_duration_seconds",
+    "From the command in hand to the result on the log",
+    ["type"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40),
+    registry=REGISTRY,
+)
 CONFLICTS: Final = Counter(
     "kubernaut_bridge_conflicts_total",
     "Writes refused because the object had changed meanwhile",

@@ -65,6 +65,8 @@ class _Create:
     async def _create(self) -> Refused | None:
         if self._parameters is None:
             self._secret = holds_marker(self._command.parameters)
+            if self._secret and (refused := _unfillable(self._command)) is not None:
+                return refused
             self._parameters = await self._fill() if self._secret else self._command.parameters
             if self._parameters is None:
                 return Refused("gone", "the workflow, which alone holds the parameters of the step, is gone")
@@ -109,3 +111,14 @@ class _Create:
             f"another KubernetesExecution is named {name} in {namespace} (owned by {owner_of(found) or 'nobody'}); "
             "delete it or give the workflow another name, then apply the workflow again",
         )
+
+
+def _unfillable(command: CreateExecution) -> Refused | None:
+    """Refuse parameters whose redacted part no object holds; None when the workflow does."""
+    if command.derived:
+        what = "what the executor reported of the time before holds a secret, so the step cannot be undone from it"
+        return Refused("invalid", f"{what}; give the step a rollbackSpec")
+    if command.rendered:
+        what = "a secret cannot go through a {{ }} template: it is taken out of the log, and no object holds the result"
+        return Refused("invalid", f"{what}; write the value as it is, or name a Secret for the action to read")
+    return None

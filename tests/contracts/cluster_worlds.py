@@ -47,7 +47,7 @@ class FakeWorld:
 
     def forget(self) -> str:
         """See `World.forget`."""
-        before = str(self.cluster.version)
+        before = str(self.cluster.newest)
         self.cluster.skip_versions(1)
         self.cluster.compact()
         return before

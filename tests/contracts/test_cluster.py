@@ -11,14 +11,15 @@ import pytest
 import pytest_asyncio
 
 from runtime.errors import AlreadyExistsError, ConflictError, GoneError, NotFoundError, RefusedError
-from runtime.kinds import EVENTS, EXECUTIONS, WORKFLOWS
+from runtime.kinds import ACCESS_REVIEWS, EVENTS, EXECUTIONS, WORKFLOWS
+from runtime.ports import Resource
 from tests.contracts.cluster_worlds import FakeWorld, RealWorld, World
 from tests.watcher.builders import a_workflow, an_execution, owned_by
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from runtime.ports import Object, Resource
+    from runtime.ports import Object
 
 HOLD = "kubernaut.io/hold"
 
@@ -68,6 +69,44 @@ async def test_a_name_is_given_once(world: World) -> None:
 
     with pytest.raises(AlreadyExistsError):
         await made(world)
+
+
+async def test_the_server_tells_its_version(world: World) -> None:
+    """A server that answers says which it is."""
+    assert (await world.cluster.version())["gitVersion"].startswith("v1.")
+
+
+async def test_a_review_says_whether_an_account_may(world: World) -> None:
+    """A Role and its binding allow what they name, for that account, that object and that namespace, and no more."""
+    rbac, namespace = "rbac.authorization.k8s.io", world.namespace
+    rule = {"verbs": ["patch"], "apiGroups": ["apps"], "resources": ["deployments/scale"], "resourceNames": ["web"]}
+    role = {"metadata": {"name": "scaler", "namespace": namespace}, "rules": [rule]}
+    binding = {
+        "metadata": {"name": "scaler", "namespace": namespace},
+        "subjects": [{"kind": "ServiceAccount", "name": "scale-deployment-sa", "namespace": namespace}],
+        "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "scaler"},
+    }
+    await world.cluster.create(Resource(rbac, "v1", "roles"), namespace, role)
+    await world.cluster.create(Resource(rbac, "v1", "rolebindings"), namespace, binding)
+
+    async def may(account: str = "scale-deployment-sa", **attributes: str) -> bool:
+        what = {"verb": "patch", "group": "apps", "resource": "deployments", "subresource": "scale"}
+        asked = what | {"namespace": namespace, "name": "web"} | attributes
+        user = f"system:serviceaccount:{namespace}:{account}"
+        body = {"spec": {"user": user, "groups": ["system:serviceaccounts"], "resourceAttributes": asked}}
+        answer = await world.cluster.create(ACCESS_REVIEWS, "", body)
+        return bool(answer["status"]["allowed"])
+
+    async with asyncio.timeout(10):
+        while True:  # the authorizer's cache is a moment behind
+            if await may():
+                break
+            await asyncio.sleep(0.05)
+    assert not await may("another-sa")
+    assert not await may(name="api")
+    assert not await may(namespace="elsewhere")
+    assert not await may(verb="delete")
+    assert not await may(subresource="status")
 
 
 async def test_a_missing_namespace_takes_nothing(world: World) -> None:

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from executor_bridge.api import Api
 from executor_bridge.apply import Bridge
 from executor_bridge.bridge_loop import pull
+from executor_bridge.clusters import Clusters
 from executor_bridge.context import Context, Limits
 from executor_bridge.forbidden import Forbidden
+from runtime.errors import SettingsError
 from runtime.health import Health
-from runtime.kinds import EXECUTIONS, WORKFLOWS
+from runtime.kinds import ACCESS_REVIEWS, EXECUTIONS, WORKFLOWS
 from tests.executor_bridge.builders import WORKFLOW, a_workflow, change_of, on_the_log
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.log import FakeLog
 
 if TYPE_CHECKING:
-    from runtime.ports import Delivery, Object, Patch, Published, Resource, Stored
+    from runtime.ports import Delivery, Object, Page, Patch, Published, Resource, Stored
     from schemas.cloudevents import Event
     from schemas.messages import Decision
     from schemas.subjects import Consumer
@@ -69,11 +71,23 @@ class PortCluster:
         """See `Cluster.get`."""
         return await self._calls.around("get", lambda: self._cluster.get(resource, namespace, name))
 
+    async def list(self, resource: Resource, namespace: str | None, *, limit: int = 500, next_page: str = "") -> Page:
+        """See `Cluster.list`."""
+        return await self._calls.around(
+            "list", lambda: self._cluster.list(resource, namespace, limit=limit, next_page=next_page)
+        )
+
+    async def version(self) -> Object:
+        """See `Cluster.version`."""
+        return await self._calls.around("version", self._cluster.version)
+
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
         """See `Cluster.create`."""
 
         async def act() -> Object:
             made = await self._cluster.create(resource, namespace, body)
+            if resource == ACCESS_REVIEWS:
+                return made
             self._told(f"create {resource.plural}", made)
             return made
 
@@ -97,7 +111,25 @@ class PortCluster:
 
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str) -> None:
         """See `Cluster.delete`."""
-        await self._calls.around("delete", lambda: self._cluster.delete(resource, namespace, name, uid=uid))
+
+        async def act() -> None:
+            await self._cluster.delete(resource, namespace, name, uid=uid)
+            self._told(f"delete {resource.plural}", {"metadata": {"name": name}})
+
+        await self._calls.around("delete", act)
+
+
+class Closable:
+    """The connection to another cluster."""
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        self._cluster = cluster
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cluster, name)
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
 class PortDelivery:
@@ -143,6 +175,10 @@ class PortLog:
         """See `Log.get`."""
         return await self._calls.around("read", lambda: self._log.get(stream, sequence))
 
+    async def acknowledged(self, consumer: Consumer) -> int:
+        """See `Log.acknowledged`."""
+        return await self._calls.around("acknowledged", lambda: self._log.acknowledged(consumer))
+
     async def consume(self, consumer: Consumer, *, in_hand: int) -> AsyncGenerator[Delivery, None]:
         """See `Log.consume`."""
         async for delivery in self._log.consume(consumer, in_hand=in_hand):
@@ -174,7 +210,9 @@ class Process:
         cluster = PortCluster(world.cluster, calls, world.told)
         api = Api(cluster, self.health.dependency("kubernetes"))  # type: ignore[arg-type]
         forbidden = Forbidden(self.health.dependency("rights"))
-        self.bridge = Bridge(Context(log, api, forbidden, world.lines, limits))  # type: ignore[arg-type]
+        clusters = Clusters(api, world.clusters_dir, world.connect)
+        context = Context(log, api, forbidden, world.lines, limits, clusters=clusters)  # type: ignore[arg-type]
+        self.bridge = Bridge(context)
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(self.bridge.work.run()),
@@ -213,6 +251,9 @@ class World:
         self.workflow = self.cluster.put(WORKFLOWS, workflow or a_workflow())
         self.processes: list[Process] = []
         self.lines = Lines()
+        self.clusters_dir = ""
+        self.others: dict[str, FakeCluster] = {}
+        """Other clusters, by the path of their kubeconfig."""
 
     @property
     def broker(self) -> Broker:
@@ -223,6 +264,13 @@ class World:
         """Take in an effect."""
         sequence = (made.get("status") or {}).get("sequence", 0)
         self.effects.append((what, made["metadata"]["name"], sequence))
+
+    async def connect(self, kubeconfig: str) -> Any:
+        """Connect to another cluster, as a bridge does; one that is not there makes no sense."""
+        await asyncio.sleep(0)
+        if kubeconfig not in self.others:
+            raise SettingsError(f"KUBECONFIG={kubeconfig}: no such context. Example: KUBECONFIG=~/.kube/config")
+        return Closable(self.others[kubeconfig])
 
     async def begin(self) -> None:
         """The watcher's message about the workflow is on the log."""

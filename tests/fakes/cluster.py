@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from runtime.errors import AlreadyExistsError, ConflictError, GoneError, NotFoundError, RefusedError
+from runtime.kinds import ACCESS_REVIEWS
 from runtime.ports import Object, Page, Patch, Resource, WatchEvent
 from tests.fakes.cluster_objects import Change, Fault, Key, Verb, at, copy_of, json_patch, merge_patch, same, without
+from tests.fakes.cluster_rights import answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -24,7 +26,7 @@ class FakeCluster:
     def __init__(self, *, now: str = "2026-01-01T00:00:00Z") -> None:
         """`now`: the creation and deletion time of every object."""
         self.now = now
-        self.version = 1
+        self.newest = 1
         self.objects: dict[Key, Object] = {}
         self.calls: list[tuple[Verb, str, str, str]] = []
         """Every call through the port: verb, plural, namespace, name."""
@@ -75,18 +77,18 @@ class FakeCluster:
 
     def compact(self) -> None:
         """Forget the history, as etcd does: watches from before, and pages of lists, are answered with 410."""
-        self._compacted = self.version
+        self._compacted = self.newest
         self._pages.clear()
 
     def skip_versions(self, count: int) -> None:
         """Other objects of the cluster change: the version rises, nobody here sees an event."""
-        self.version += count
+        self.newest += count
 
     def send_bookmark(self, resource: Resource) -> None:
         """Tell every watch of a resource how far the history is."""
-        body = {"metadata": {"resourceVersion": str(self.version)}}
+        body = {"metadata": {"resourceVersion": str(self.newest)}}
         event = WatchEvent(type="BOOKMARK", object=msgspec.Raw(msgspec.json.encode(body)))
-        self._append(Change(self.version, resource.plural, "", event))
+        self._append(Change(self.newest, resource.plural, "", event))
 
     def end_watches(self) -> None:
         """End every running watch in order, as the server does after its time limit."""
@@ -103,7 +105,7 @@ class FakeCluster:
                 raise GoneError(f"the token {next_page} of a page is too old; list anew")
             version, items = self._pages[next_page]
         else:
-            version = str(self.version)
+            version = str(self.newest)
             items = [msgspec.Raw(msgspec.json.encode(body)) for body in self._in(resource, namespace)]
         rest, token = items[limit:], ""
         if rest:
@@ -137,11 +139,18 @@ class FakeCluster:
         self._enter("get", resource, namespace, name)
         return copy_of(self._found((resource.plural, namespace, name)))
 
+    async def version(self) -> Object:
+        """See `Cluster.version`."""
+        self._enter("version", Resource("", "", ""), "", "")
+        return {"major": "1", "minor": "36", "gitVersion": "v1.36.3-fake"}
+
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
         """See `Cluster.create`."""
         name = body.get("metadata", {}).get("name", "")
         self._enter("create", resource, namespace, name)
         key = (resource.plural, namespace, name)
+        if resource == ACCESS_REVIEWS:
+            return answer(body, self.objects)
         if not name:
             raise RefusedError(f"{resource.plural}: metadata.name is required", reason="invalid")
         if namespace in self.missing_namespaces:
@@ -252,8 +261,8 @@ class FakeCluster:
             self._update(key, held)
 
     def _gone(self, key: Key, last: Object) -> None:
-        self.version += 1
-        last["metadata"]["resourceVersion"] = str(self.version)
+        self.newest += 1
+        last["metadata"]["resourceVersion"] = str(self.newest)
         del self.objects[key]
         self._record("DELETED", key, last)
         uid = last["metadata"]["uid"]
@@ -262,14 +271,14 @@ class FakeCluster:
                 self._delete(other, uid=None)
 
     def _store(self, key: Key, body: Object) -> Object:
-        self.version += 1
-        body["metadata"]["resourceVersion"] = str(self.version)
+        self.newest += 1
+        body["metadata"]["resourceVersion"] = str(self.newest)
         self.objects[key] = body
         return body
 
     def _record(self, what: Literal["ADDED", "MODIFIED", "DELETED"], key: Key, body: Object) -> None:
         event = WatchEvent(type=what, object=msgspec.Raw(msgspec.json.encode(body)))
-        self._append(Change(self.version, key[0], key[1], event))
+        self._append(Change(self.newest, key[0], key[1], event))
 
     def _append(self, change: Change) -> None:
         self._history.append(change)

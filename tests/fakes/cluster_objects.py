@@ -12,7 +12,7 @@ from runtime.ports import Resource, WatchEvent
 Object = dict[str, Any]
 Key = tuple[str, str, str]
 """Plural, namespace, name."""
-Verb = Literal["list", "watch", "get", "create", "replace_status", "patch", "delete"]
+Verb = Literal["list", "watch", "get", "create", "replace_status", "patch", "delete", "version"]
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -74,7 +74,7 @@ async def a_world() -> AsyncIterator[World]:
         world.cluster.put(WORKFLOWS, a_workflow(name))
         await world.watch(name)
     await world.publisher.settled()
-    world.reach(world.cluster.version)
+    world.reach(world.cluster.newest)
     yield world
     publishing.cancel()
 
@@ -94,7 +94,7 @@ async def test_what_the_watch_has_swallowed_is_found() -> None:
         world.cluster.remove(WORKFLOWS, "shop", "a")
         world.cluster.put(WORKFLOWS, a_workflow("b", labels={"round": "2"}))
         world.cluster.put(WORKFLOWS, a_workflow("c"))
-        world.reach(world.cluster.version)
+        world.reach(world.cluster.newest)
 
         missed = await world.resync.check()
         await world.publisher.settled()
@@ -112,7 +112,7 @@ async def test_what_comes_while_the_list_waits_is_not_missed() -> None:
         checking = asyncio.create_task(world.resync.check())
         await asyncio.sleep(0)
         await world.watch("c")
-        world.reach(world.cluster.version)
+        world.reach(world.cluster.newest)
 
         assert await checking == 0
         assert len(changes(world.log)) == 3
@@ -130,8 +130,8 @@ async def test_patience_ends(read_by_the_watch: bool, missed: int) -> None:  # n
     async with a_world() as world:
         world.cluster.put(WORKFLOWS, a_workflow("c"))
         if read_by_the_watch:
-            world.floor.begin(world.cluster.version)
-            world.watching.position = world.cluster.version
+            world.floor.begin(world.cluster.newest)
+            world.watching.position = world.cluster.newest
 
         found = await world.resync.check()
 

@@ -1,0 +1,1 @@
+"""What the checks conclude from what was read. Pure, total: must never ask the cluster, the log or a clock."""
