@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from schemas.run_state import RunState
     from schemas.workflow_status import StatusCondition
 
-_AFTER_VALIDATING: Final = ("executing", "monitoring", "rolling_back")
+_AFTER_VALIDATING: Final = ("validated", "executing", "monitoring", "rolling_back")
+"""Moments of a run at or after which it is known to be valid; an approval may still be missing."""
 _OWN: Final = {"Paused": ("paused", "pause", "resume"), "RolledBack": ("rollback",), "Approved": ("approval",)}
 """Operations whose refusal a condition of their own tells, where the run has that condition; else Reconciling does."""
 _SUCCESS: Final = {

@@ -47,9 +47,9 @@ def approved(decision: Decision, words: Definition) -> StatusCondition | None:
 def paused(decision: Decision, words: Definition) -> StatusCondition | None:
     """True while the run is paused; False when pausing or resuming was refused; None otherwise."""
     state = decision.state
-    if state.control.paused and state.phase not in TERMINAL_PHASES:
+    if state.paused_at and state.phase not in TERMINAL_PHASES:
         verdict = with_refusals(state, ("True", "Paused", _stands_still(decision, words)), *_PAUSING)
-        return condition(state, "Paused", verdict, state.paused_at or decision.now)
+        return condition(state, "Paused", verdict, state.paused_at)
     refused = next((state.refusals[operation] for operation in _PAUSING if operation in state.refusals), None)
     if refused is None:
         return None

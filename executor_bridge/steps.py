@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from executor_bridge.rollbacks import NO_ROLLBACK_SPEC
 from executor_bridge.times import rfc3339_or_none
-from executor_bridge.wording import cut, side_retry, step_retry, words_of
+from executor_bridge.wording import cut, retry, words_of
 from schemas.names import execution_name
 from schemas.workflow_status import ExecutionRef, StepStatus
 
@@ -39,7 +39,7 @@ def _step(step: StepState, undoing: SideState | None, decision: Decision, words:
     known = words_of(step.number, words)
     reason, error = step.reason, step.error
     if step.phase == "waiting_retry":
-        error = step_retry(step, decision, words)
+        error = retry(step, decision, words)
     elif step.phase == "completed" and undoing is not None:
         reason, error = _undone(undoing, decision, words) or (reason, error)
     reference = None
@@ -69,5 +69,5 @@ def _undone(side: SideState, decision: Decision, words: Definition) -> tuple[str
     if reason is None:
         return None
     if side.phase == "waiting_retry":
-        return reason, side_retry(side, decision, words, timer="undo", what="the rollback")
+        return reason, retry(side, decision, words, timer="undo", what="the rollback")
     return reason, side.error

@@ -86,16 +86,16 @@ def _check(check: CheckState) -> CheckResult:
 
 
 def _dry_run(sides: tuple[SideState, ...]) -> DryRunResults | None:
-    """Return what the dry runs found that have ended; those of steps that need none are left out."""
-    told = [side for side in sides if not _is_open(side) and side.phase != "skipped"]
-    if not told:
+    """Return what the dry runs found that have ended; one that was passed over may say why, and has no result."""
+    ended = [side for side in sides if not _is_open(side)]
+    if not ended:
         return None
-    found = [finding for side in told for finding in side.findings]
+    found = [(side.number, finding) for side in ended for finding in side.findings]
     return DryRunResults(
         overall_success=all(side.phase in {"completed", "skipped"} for side in sides),
-        step_results=tuple(_dry_step(side) for side in told),
-        resource_changes=_lines([one for one in found if not one.startswith("!")], "changes"),
-        potential_issues=_lines([one[1:].strip() for one in found if one.startswith("!")], "issues"),
+        step_results=tuple(_dry_step(side) for side in ended if side.phase != "skipped"),
+        resource_changes=_lines([one for _, one in found if not one.startswith("!")], "changes"),
+        potential_issues=_lines([f"step {n}: {one[1:].strip()}" for n, one in found if one.startswith("!")], "issues"),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from executor_bridge.rollbacks import undoing
 from executor_bridge.times import moment
 from executor_bridge.validation import needs_approval
-from executor_bridge.wording import CAUSE, command, cut, listed, names, side_retry, step_name, step_names, step_retry
+from executor_bridge.wording import CAUSE, command, cut, listed, names, retry, step_name, step_names
 from schemas import durations
 from schemas.workflow_status import TERMINAL_PHASES
 
@@ -35,12 +35,14 @@ _CLOSING: Final = {
     "cancelled": "the run is cancelled",
     "cancelled_rolled_back": "the run is rolled back and cancelled",
 }
+_STOPPED: Final = frozenset({"failed", "cancelled"})
+"""How a run is closing whose rollback goes no further."""
 
 
 def waiting_for(decision: Decision, words: Definition) -> str:
     """Return what keeps the run from going on now; nothing when it has ended or is being decided on."""
     state = decision.state
-    if state.control.paused and not state.closing and state.phase not in TERMINAL_PHASES:
+    if stands_still(state):
         return _paused(decision, words)
     clauses = _BY_PHASE.get(state.phase, _nothing)(decision, words)
     if not clauses:
@@ -50,9 +52,19 @@ def waiting_for(decision: Decision, words: Definition) -> str:
     return text[0].upper() + text[1:] + end + _then(state)
 
 
+def stands_still(state: RunState) -> bool:
+    """Whether nothing but a pause keeps the run from going on.
+
+    A queued run waits for its place all the same, and one that is about to end only for what is in flight.
+    """
+    ends = state.closing in _STOPPED if state.phase == "rolling_back" else bool(state.closing)
+    return bool(state.paused_at) and not ends and state.phase not in {"queued", *TERMINAL_PHASES}
+
+
 def _then(state: RunState) -> str:
     """Say how the run goes on once that has come, where it does not go on as planned."""
-    if not state.failing or state.phase not in {"validating", "executing"}:
+    stopped = state.phase == "rolling_back" and state.closing in _STOPPED
+    if not state.failing or not (stopped or state.phase in {"validating", "executing"}):
         return ""
     return f" Then {_CLOSING[state.closing]}: {state.failing}"
 
@@ -105,7 +117,8 @@ def _executing(decision: Decision, words: Definition) -> list[str]:
     state = decision.state
     running = [step for step in state.steps if step.phase == "executing"]
     clauses = _ends(running, decision, words)
-    clauses += [step_retry(step, decision, words) for step in state.steps if step.phase == "waiting_retry"]
+    waiting = [step for step in state.steps if step.phase == "waiting_retry" and step.number not in state.ready]
+    clauses += [retry(step, decision, words) for step in waiting]
     if state.ready and not state.closing and not state.failing:
         clauses.append(f"a free place for {names(state.ready, words)}: at most {state.limit} may be in flight")
     return clauses
@@ -141,6 +154,8 @@ def _monitoring(decision: Decision, words: Definition) -> list[str]:
         return [f"the first look at what the steps have changed, which must stay healthy for {window}{limit}"]
     if seen.healthy_since:
         until = moment(seen.healthy_since + round(words.window * 1000), now)
+        if not seen.judged:
+            return [f"no alert to fire until {until}; nothing was changed whose health can be looked at"]
         return [f"the targets to stay healthy until {until}; now {seen.healthy} of {seen.judged} are"]
     told = f"; now: {cut(seen.message, CAUSE)}" if seen.message else ""
     return [f"the targets to become healthy and stay so for {window}{limit}{told}"]
@@ -156,7 +171,7 @@ def _sides(decision: Decision, words: Definition, sides: Sequence[SideState], *,
     running = [side for side in sides if side.phase == "executing"]
     clauses = _end_of(f"{what} of ", running, words)
     waiting = [side for side in sides if side.phase == "waiting_retry"]
-    return clauses + [side_retry(side, decision, words, timer=timer, what=what) for side in waiting]
+    return clauses + [retry(side, decision, words, timer=timer, what=what) for side in waiting]
 
 
 def _ended(decision: Decision, words: Definition) -> list[str]:
@@ -164,7 +179,9 @@ def _ended(decision: Decision, words: Definition) -> list[str]:
     state = decision.state
     clauses = _ends([step for step in state.steps if step.phase == "executing"], decision, words)
     if due := state.timers.get("ttl", 0):
-        clauses.append(f"its deletion at {moment(due, decision.now)}, once the audit holds all of it")
+        when = moment(due, decision.now)
+        asked = f"the audit to hold all of the run, before its object is deleted; it is asked again at {when}"
+        clauses.append(asked if state.audit_looks else f"its deletion at {when}, once the audit holds all of it")
     return clauses
 
 

@@ -58,25 +58,22 @@ def command(verb: str, workflow: WorkflowRef) -> str:
     return f"kubernaut {verb} {workflow.name} -n {workflow.namespace}"
 
 
-def step_retry(step: StepState, decision: Decision, words: Definition) -> str:
-    """Return `retry 2 of 3 of step 4 (restart it) at 10:03:12Z, after: <error>` of a step that waits for it."""
-    budget = max(_budget(step.number, decision.state, words), step.retries)
-    what = f"retry {step.retries} of {budget} of {step_name(step.number, words)}"
-    return what + _when_and_why(step, decision.state.timers.get(f"step:{step.number}", 0), decision.now)
+def retry(
+    one: StepState | SideState, decision: Decision, words: Definition, *, timer: str = "step", what: str = ""
+) -> str:
+    """Return `retry 2 of 3 of step 4 (restart it) at 10:03:12Z, after: <error>`.
 
-
-def side_retry(side: SideState, decision: Decision, words: Definition, *, timer: str, what: str) -> str:
-    """Return the same of a dry run or a rollback; `timer` is the prefix of its timers, `what` how it is called."""
-    told = f"retry {side.retries} of {what} of {step_name(side.number, words)}"
-    return told + _when_and_why(side, decision.state.timers.get(f"{timer}:{side.number}", 0), decision.now)
+    Of a dry run or a rollback, `timer` is the prefix of its timers and `what` how it is called. A retry whose time has
+    come and that waits for its turn has no time any more.
+    """
+    budget = max(_budget(one.number, decision.state, words), one.retries)
+    which = f"{what} of {step_name(one.number, words)}" if what else step_name(one.number, words)
+    due = decision.state.timers.get(f"{timer}:{one.number}", 0)
+    when = f" at {moment(due, decision.now)}" if due else ""
+    why = one.error or one.reason
+    return f"retry {one.retries} of {budget} of {which}{when}" + (f", after: {cut(why, CAUSE)}" if why else "")
 
 
 def _budget(number: int, state: RunState, words: Definition) -> int:
     moved = [one.retries for one in state.adjustments if one.step == number and one.retries >= 0]
     return moved[-1] if moved else words_of(number, words).retries
-
-
-def _when_and_why(step: StepState | SideState, due: int, now: int) -> str:
-    when = f" at {moment(due, now)}" if due else ""
-    why = step.error or step.reason
-    return f"{when}, after: {cut(why, CAUSE)}" if why else when

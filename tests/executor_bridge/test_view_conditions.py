@@ -113,7 +113,7 @@ def test_approved(state: RunState, words: Definition, expected: tuple[str, ...] 
     [
         pytest.param(a_state(), None, id="nobody paused it"),
         pytest.param(
-            a_state(a_step(1, "executing"), control=ControlState(paused=True), paused_at=START + 700),
+            a_state(a_step(1, "executing"), paused_at=START + 700),
             (
                 "True",
                 "Paused",
@@ -123,23 +123,21 @@ def test_approved(state: RunState, words: Definition, expected: tuple[str, ...] 
             id="it is paused",
         ),
         pytest.param(
-            a_state(control=ControlState(paused=True), paused_at=START + 700, refusals={"resume": "frozen"}),
+            a_state(paused_at=START + 700, refusals={"pause": "frozen"}),
             (
                 "True",
                 "Paused",
-                f"No new step starts. To go on: {RESUME} resume was refused: frozen",
+                f"No new step starts. To go on: {RESUME} pause was refused: frozen",
                 "00:00:00.700Z",
             ),
-            id="resuming was refused",
+            id="a word about the pause was refused",
         ),
         pytest.param(
-            a_state(refusals={"paused": "it has ended"}),
+            a_state(refusals={"pause": "it has ended"}),
             ("False", "Refused", "it has ended", "00:00:00.000Z"),
             id="pausing was refused",
         ),
-        pytest.param(
-            failed(a_state(control=ControlState(paused=True), paused_at=START + 700)), None, id="it ended while paused"
-        ),
+        pytest.param(failed(a_state(paused_at=START + 700)), None, id="it ended while paused"),
     ],
 )
 def test_paused(state: RunState, expected: tuple[str, ...] | None) -> None:
@@ -246,6 +244,14 @@ def test_a_run_that_fails_in_validating_is_not_validated(fields: dict[str, objec
     assert told(state, "Validated") == ("False", reason, "so it is", "00:00:03.000Z")
 
 
+def test_a_run_that_was_not_approved_had_been_validated() -> None:
+    """Checks and dry runs that passed are a fact, whatever people say of the run then."""
+    times = {"planning": START, "validating": START + 5, "validated": START + 6}
+    state = failed(validating(phase_times=times, approval=an_approval("rejected")))
+
+    assert told(state, "Validated") == ("True", "Valid", "The definition makes sense.", "00:00:00.006Z")
+
+
 def test_a_run_that_failed_and_is_rolled_back_on_demand_goes_on() -> None:
     """Succeeded and Reconciling are open again since the rollback was asked for, not since the run began."""
     state = a_state(phase="rolling_back", control=ControlState(rollback=True), ended_at=START + 90, **ROLLING)
@@ -270,7 +276,7 @@ def test_a_run_that_could_not_be_verified_says_what_was_seen() -> None:
 
 def test_every_refusal_is_told_in_one_condition() -> None:
     """What has no condition of its own, or none on this run, is told in Reconciling."""
-    refusals = {"skip-3": "it has ended", "approval": "none was asked for", "cancel": "not twice", "paused": "no"}
+    refusals = {"skip-3": "it has ended", "approval": "none was asked for", "cancel": "not twice", "pause": "no"}
     state = a_state(refusals=refusals, failing="step 2 failed")
 
     reconciling = told(state, "Reconciling")

@@ -165,7 +165,7 @@ def test_a_rollback_has_its_reason_and_its_lowest_step_is_current() -> None:
             {
                 "status": "completed",
                 "reason": "rolling_back",
-                "errorMessage": "retry 1 of the rollback of step 1 (name-1) at 00:00:05Z, after: x",
+                "errorMessage": "retry 1 of 3 of the rollback of step 1 (name-1) at 00:00:05Z, after: x",
             },
             id="a rollback that is tried again",
         ),

@@ -13,6 +13,7 @@ from schemas.run_state import RunState
 from tests.executor_bridge.builders import START, a_workflow
 from tests.executor_bridge.view import a_check, a_side, an_approval, shown, validating
 
+UNKNOWN = ("!it is known only when it runs",)
 PASSED = {"type": "health", "passed": True}
 BROKEN = {"type": "rbac", "passed": False, "message": "give it the right"}
 
@@ -65,7 +66,7 @@ def test_checks(checks: tuple[Any, ...], expected: dict[str, Any]) -> None:
             id="one has ended",
         ),
         pytest.param(
-            (a_side(1, findings=("a changes", "! quota is short")), a_side(2), a_side(3, "skipped")),
+            (a_side(1, findings=("a changes", "! quota is short")), a_side(2), a_side(3, "skipped", findings=UNKNOWN)),
             {
                 "dryRunPerformed": True,
                 "dryRunResults": {
@@ -75,7 +76,7 @@ def test_checks(checks: tuple[Any, ...], expected: dict[str, Any]) -> None:
                         {"stepNumber": 2, "success": True},
                     ],
                     "resourceChanges": ["a changes"],
-                    "potentialIssues": ["quota is short"],
+                    "potentialIssues": ["step 1: quota is short", "step 3: it is known only when it runs"],
                 },
             },
             id="all have ended well",

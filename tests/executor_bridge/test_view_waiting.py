@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from executor_bridge.definition import Definition, StepWords
-from schemas.run_state import Adjustment, ControlState, MonitorState, RunState, StepState
+from schemas.run_state import Adjustment, MonitorState, RunState, StepState
 from tests.executor_bridge.builders import START, a_state, a_step
 from tests.executor_bridge.view import MINUTE, NOW, a_check, a_side, an_approval, sentence, some_words, validating
 
@@ -29,6 +29,13 @@ def running(number: int, **fields: Any) -> StepState:
             " (this one is high), then the oldest.",
             id="a place, when as many run as may",
         ),
+        pytest.param(
+            RunState(phase="queued", paused_at=START),
+            some_words(),
+            "A free place: as many workflows run already as maxActiveWorkflows allows; next is the highest priority"
+            " (this one is normal), then the oldest.",
+            id="a place, paused or not",
+        ),
         pytest.param(RunState(phase="planning"), ASKED, "", id="nothing while it is planned"),
         pytest.param(
             validating(checks=(a_check("health", passed=None), a_check("rbac", passed=None), a_check("capacity"))),
@@ -47,7 +54,7 @@ def running(number: int, **fields: Any) -> StepState:
                 dry_runs=(a_side(1, "waiting_retry", retries=1, error="no answer"),), timers={"dry:1": NOW + 1000}
             ),
             some_words(),
-            "Retry 1 of the dry run of step 1 (name-1) at 00:00:05Z, after: no answer.",
+            "Retry 1 of 3 of the dry run of step 1 (name-1) at 00:00:05Z, after: no answer.",
             id="the retry of a dry run",
         ),
         pytest.param(
@@ -123,6 +130,11 @@ def test_before_it_executes(state: RunState, words: Definition, expected: str) -
             id="the limit holds back what is ready",
         ),
         pytest.param(
+            a_state(running(1), a_step(2, "waiting_retry", retries=1, error="x"), ready=(2,), limit=1),
+            "The end of step 1 (name-1); a free place for step 2 (name-2): at most 1 may be in flight.",
+            id="a retry whose time has come waits for a place like any other",
+        ),
+        pytest.param(
             a_state(running(1), running(2, ending="timed_out"), closing="rolled_back", failing="step 3 failed"),
             "The end of step 1 (name-1); the end of step 2 (name-2), which took too long. Then the run is rolled back:"
             " step 3 failed",
@@ -134,13 +146,13 @@ def test_before_it_executes(state: RunState, words: Definition, expected: str) -
             id="a cancelled run waits for the end of what is in flight",
         ),
         pytest.param(
-            a_state(running(1), a_step(2), control=ControlState(paused=True)),
+            a_state(running(1), a_step(2), paused_at=START),
             "Somebody to resume it (meanwhile step 1 (name-1) goes on to the end):"
             " kubernaut resume restart-web -n shop",
             id="a paused run waits for a person",
         ),
         pytest.param(
-            a_state(running(1, ending="cancelled"), control=ControlState(paused=True), closing="cancelled"),
+            a_state(running(1, ending="cancelled"), paused_at=START, closing="cancelled"),
             "The end of step 1 (name-1), which was cancelled.",
             id="a paused run that was cancelled waits for nobody",
         ),
@@ -186,8 +198,30 @@ def test_while_it_executes(state: RunState, expected: str) -> None:
                 rollbacks=(a_side(2, "waiting_retry", retries=1, error="refused"),),
                 timers={"undo:2": NOW + 1000},
             ),
-            "Retry 1 of the rollback of step 2 (name-2) at 00:00:05Z, after: refused.",
+            "Retry 1 of 3 of the rollback of step 2 (name-2) at 00:00:05Z, after: refused.",
             id="a rollback is tried again",
+        ),
+        pytest.param(
+            a_state(phase="monitoring", monitor=MonitorState(healthy_since=START + 1000)),
+            "No alert to fire until 00:00:31Z; nothing was changed whose health can be looked at.",
+            id="there is nothing to look at",
+        ),
+        pytest.param(
+            a_state(phase="rolling_back", rollbacks=(a_side(1, "pending"),), closing="rolled_back", paused_at=START),
+            "Somebody to resume it: kubernaut resume restart-web -n shop",
+            id="a rollback that is paused",
+        ),
+        pytest.param(
+            a_state(
+                phase="rolling_back",
+                rollbacks=(a_side(1, "pending"), a_side(2, "executing", ending="cancelled")),
+                closing="cancelled",
+                failing="cancelled by bob",
+                paused_at=START,
+            ),
+            "The end of the rollback of step 2 (name-2), which was cancelled. Then the run is cancelled: cancelled by"
+            " bob",
+            id="a rollback that is ended, paused or not",
         ),
         pytest.param(
             a_state(running(1, ending="cancelled"), phase="cancelled"),
@@ -198,6 +232,11 @@ def test_while_it_executes(state: RunState, expected: str) -> None:
             a_state(phase="completed", timers={"ttl": START + 86_400_000}),
             "Its deletion at 2026-01-02T00:00:00Z, once the audit holds all of it.",
             id="its own deletion",
+        ),
+        pytest.param(
+            a_state(phase="completed", timers={"ttl": NOW + MINUTE}, audit_looks=1),
+            "The audit to hold all of the run, before its object is deleted; it is asked again at 00:01:04Z.",
+            id="the audit, before its own deletion",
         ),
     ],
 )
