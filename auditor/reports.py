@@ -6,7 +6,7 @@ last change of the workflow. Both are read from the log, so the rows are the sam
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from auditor.rows import Row
-    from schemas.run_state import StepState
+    from schemas.run_state import ApprovalState, RunState, SideState, StepState
 
 
 class WorkflowRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -47,6 +47,19 @@ class WorkflowRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     deleted: bool
     decision_version: int
     stream_sequence: int
+    retries: int
+    rollback: str | None
+    """completed, incomplete (it was stopped before all were tried) or failed; None when the run was not rolled back."""
+    rollback_reason: str | None
+    approval: str | None
+    """approved or rejected; None when nobody had to say so."""
+    approval_by: str | None
+    approval_ms: int | None
+    approval_reason: str | None
+    cancel_mode: str | None
+    alerts: int
+    """New alerts during monitoring."""
+    rerun_of: str | None
 
 
 class StepRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -66,6 +79,11 @@ class StepRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     started_ms: int | None
     ended_ms: int | None
     decision_version: int
+    retries: int
+    rollback: str | None
+    """How its rollback ended, as a phase of a step; None when the run was not rolled back."""
+    rollback_reason: str | None
+    rollback_error: str | None
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -103,6 +121,7 @@ class _Workflow(msgspec.Struct, frozen=True):
 _CHANGES: Final = msgspec.json.Decoder(WorkflowChanged)
 _WORKFLOWS: Final = msgspec.json.Decoder(_Workflow)
 _DECISIONS: Final = msgspec.json.Decoder(Decision)
+_TRIED: Final = frozenset({"completed", "failed", "skipped"})
 
 
 def definition(change: bytes) -> Definition:
@@ -156,9 +175,19 @@ def report(decision: Decision, stream_sequence: int, defined: Definition) -> Rep
         deleted=state.gone,
         decision_version=decision.version,
         stream_sequence=stream_sequence,
+        retries=sum(step.retries for step in state.steps),
+        rollback=_rollback(state),
+        rollback_reason=_text(state.rollback_reason),
+        **_approval(state.approval),
+        cancel_mode=_text(state.control.cancel),
+        alerts=len(state.monitor.alerts) if state.monitor else 0,
+        rerun_of=_text(state.rerun_of),
     )
     by_number = {step.step_number: step for step in defined.steps}
-    steps = (_step(uid, decision.version, step, by_number.get(step.number)) for step in state.steps)
+    undone = {side.number: side for side in state.rollbacks}
+    steps = (
+        _step(uid, decision.version, step, by_number.get(step.number), undone.get(step.number)) for step in state.steps
+    )
     return Report(run, tuple({step.step_number: step for step in steps}.values()))
 
 
@@ -172,7 +201,25 @@ def latest(reports: Sequence[Report]) -> list[Report]:
     return list(newest.values())
 
 
-def _step(uid: str, version: int, step: StepState, defined: StepDefinition | None) -> StepRun:
+def _rollback(state: RunState) -> str | None:
+    if not state.rollbacks:
+        return None
+    if state.rollback_failed:
+        return "failed"
+    return "completed" if all(side.phase in _TRIED for side in state.rollbacks) else "incomplete"
+
+
+def _approval(approval: ApprovalState | None) -> dict[str, Any]:
+    """Return the columns of what a person said of the plan, which is there only where it had to be."""
+    return {
+        "approval": approval.verdict if approval else None,
+        "approval_by": _text(approval.by) if approval else None,
+        "approval_ms": approval.at if approval else None,
+        "approval_reason": _text(approval.reason) if approval else None,
+    }
+
+
+def _step(uid: str, version: int, step: StepState, defined: StepDefinition | None, undone: SideState | None) -> StepRun:
     return StepRun(
         workflow_uid=uid,
         step_number=step.number,
@@ -188,6 +235,10 @@ def _step(uid: str, version: int, step: StepState, defined: StepDefinition | Non
         started_ms=step.started_at or None,
         ended_ms=step.ended_at or None,
         decision_version=version,
+        retries=step.retries,
+        rollback=undone.phase if undone else None,
+        rollback_reason=_text(undone.reason) if undone else None,
+        rollback_error=_text(undone.error) if undone else None,
     )
 
 

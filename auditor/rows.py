@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from schemas import subjects
 from schemas.cloudevents import JSON, MESSAGE_ID, SPEC_VERSION
-from schemas.messages import TYPE_OF, DeadLettered, Decision, StatusChanged, WorkflowChanged, encode
+from schemas.messages import TYPE_OF, DeadLettered, Decision, QueueDecided, StatusChanged, WorkflowChanged, encode
 from schemas.names import digest
 from schemas.redaction import redact_json
 from schemas.workflow_status import TERMINAL_PHASES
@@ -28,6 +28,7 @@ TEXT_LIMIT: Final = 512
 _LATEST_MS: Final = 253_402_300_799_999
 """The end of the year 9999, which PostgreSQL and every reader can still write down."""
 _DECISION: Final = TYPE_OF[Decision]
+_QUEUE_DECISION: Final = TYPE_OF[QueueDecided]
 _STATUS: Final = TYPE_OF[StatusChanged]
 _WORKFLOW: Final = TYPE_OF[WorkflowChanged]
 _DEAD_LETTER: Final = TYPE_OF[DeadLettered]
@@ -45,9 +46,13 @@ _TOKENS: Final = tuple(
         (subjects.DECISIONS, None, 0),
         (subjects.OUTCOMES, None, 0),
         (subjects.SIGNALS, None, 0),
+        # Not on the log, but in the dead letters about it.
+        (subjects.TIMERS_DUE, None, 0),
     )
 )
 """Which tokens after the start of a subject are the namespace and the workflow's uid."""
+_QUEUE: Final = subjects.decision(subjects.QUEUE)
+"""Where the queue of runs stands for a workflow: it is none."""
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -249,6 +254,8 @@ def _is_json(raw: bytes) -> bool:
 
 def _from_subject(subject: str) -> tuple[str | None, str | None]:
     """Return the workflow's uid and its namespace, as far as the subject names them."""
+    if subject == _QUEUE:
+        return None, None
     for prefix, namespace, uid in _TOKENS:
         if subject.startswith(prefix):
             tokens = subject[len(prefix) :].split(".")
@@ -268,7 +275,7 @@ def _workflow(known: _Known, event_type: str | None) -> _Workflow:
 
 
 def _version(known: _Known, event_type: str | None) -> int | None:
-    if event_type == _DECISION:
+    if event_type in {_DECISION, _QUEUE_DECISION}:
         return known.version
     return known.sequence if event_type == _STATUS else None
 

@@ -9,7 +9,15 @@ from auditor.reports import Definition, StepDefinition, definition, finished, la
 from auditor.rows import read
 from schemas.cloudevents import Event
 from schemas.messages import Decision, decode
-from schemas.run_state import PlanState, RunState, StepState
+from schemas.run_state import (
+    ApprovalState,
+    ControlState,
+    MonitorState,
+    PlanState,
+    RunState,
+    SideState,
+    StepState,
+)
 from schemas.workflow_status import StepPhase
 from tests.auditor.builders import (
     TIME_MS,
@@ -61,6 +69,16 @@ def test_a_finished_workflow_becomes_one_row() -> None:
         "deleted": True,
         "decision_version": 9,
         "stream_sequence": 77,
+        "retries": 0,
+        "rollback": None,
+        "rollback_reason": None,
+        "approval": None,
+        "approval_by": None,
+        "approval_ms": None,
+        "approval_reason": None,
+        "cancel_mode": None,
+        "alerts": 0,
+        "rerun_of": None,
     }
     assert expected == msgspec.structs.asdict(made)
 
@@ -91,6 +109,63 @@ def test_each_step_becomes_one_row() -> None:
         second.ended_ms,
         second.decision_version,
     )
+
+
+def test_who_approved_and_how_the_run_was_steered_is_told() -> None:
+    """The row has who approved and why, the retries, the cancel, the alerts and the run that it repeats."""
+    state = a_finished_state(
+        steps=(StepState(1, "completed", 3, retries=2), StepState(2, "failed", 2, retries=1)),
+        approval=ApprovalState(verdict="approved", by="ada", reason="seen it", at=TIME_MS + 5, plan="d"),
+        control=ControlState(cancel="rollback"),
+        monitor=MonitorState(alerts=("HighLatency", "Restarts")),
+        rerun_of="an-earlier-uid",
+    )
+
+    run = report(body(a_decision(state=state)), 1, DEFINED).run
+
+    assert ("approved", "ada", TIME_MS + 5, "seen it") == (
+        run.approval,
+        run.approval_by,
+        run.approval_ms,
+        run.approval_reason,
+    )
+    assert (3, "rollback", 2, "an-earlier-uid") == (run.retries, run.cancel_mode, run.alerts, run.rerun_of)
+
+
+@pytest.mark.parametrize(
+    ("phases", "failed", "expected"),
+    [
+        pytest.param((), False, None, id="no rollback"),
+        pytest.param(("completed", "skipped"), False, "completed", id="all that could be undone was"),
+        pytest.param(("completed", "pending"), False, "incomplete", id="it was stopped before all were tried"),
+        pytest.param(("failed", "completed"), True, "failed", id="one could not be undone"),
+        pytest.param(("failed", "pending"), True, "failed", id="a failure is told before that it was stopped"),
+    ],
+)
+def test_the_rollback_of_a_run_is_told(phases: tuple[StepPhase, ...], expected: str | None, *, failed: bool) -> None:
+    """The row tells whether there was a rollback, and how it ended."""
+    sides = tuple(SideState(number, phase) for number, phase in enumerate(phases, start=1))
+    state = a_finished_state(phase="failed", rollbacks=sides, rollback_failed=failed, rollback_reason="step 2 failed")
+
+    run = report(body(a_decision(state=state)), 1, DEFINED).run
+
+    assert (expected, "step 2 failed") == (run.rollback, run.rollback_reason)
+
+
+def test_the_rollback_of_each_step_is_told() -> None:
+    """The row of a step tells how its own rollback ended, and why it failed."""
+    sides = (SideState(1, "failed", reason="timed_out", error="no answer"),)
+    state = a_finished_state(steps=(StepState(1, "completed", retries=1), StepState(2, "failed")), rollbacks=sides)
+
+    first, second = report(body(a_decision(state=state)), 1, DEFINED).steps
+
+    assert (1, "failed", "timed_out", "no answer") == (
+        first.retries,
+        first.rollback,
+        first.rollback_reason,
+        first.rollback_error,
+    )
+    assert (0, None, None, None) == (second.retries, second.rollback, second.rollback_reason, second.rollback_error)
 
 
 def test_a_step_that_never_started_has_no_times() -> None:

@@ -13,8 +13,17 @@ from auditor.rows import read
 from runtime.ports import Stored
 from schemas import subjects
 from schemas.cloudevents import Event, to_headers
-from schemas.messages import CommandRefused, DeadLettered, WatchTold
+from schemas.messages import (
+    AlertFired,
+    CheckFinding,
+    CheckReported,
+    CommandRefused,
+    DeadLettered,
+    QueueDecided,
+    WatchTold,
+)
 from schemas.names import digest
+from schemas.queue_state import QueueState
 from tests.auditor.builders import (
     TIME_MS,
     UID,
@@ -35,6 +44,17 @@ REFUSAL = CommandRefused(
 LETTER = DeadLettered(
     consumer="scheduler", stream="KUBERNAUT", sequence=9, subject=subjects.outcome(UID), data=b"{", error="broken"
 )
+CHECK = CheckReported(
+    workflow=WORKFLOW,
+    command_id=f"{UID}/3/0",
+    check="check-1",
+    type="health",
+    passed=False,
+    message="Deployment/shop/checkout is not available",
+    findings=(CheckFinding(subject="Deployment/shop/checkout", state="failed"),),
+)
+QUEUE = QueueDecided(version=12, now=TIME_MS, causes=(), admitted=(UID,), state=QueueState(active=(UID,)))
+QUEUE_SUBJECT = subjects.decision(subjects.QUEUE)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +84,33 @@ LETTER = DeadLettered(
             an_event(REFUSAL, subjects.outcome(UID)),
             (UID, "shop", "fix-checkout", 2, 1, None, None, None),
             id="an outcome tells its step",
+        ),
+        pytest.param(
+            an_event(CHECK, subjects.outcome(UID)),
+            (UID, "shop", "fix-checkout", None, None, None, None, None),
+            id="what a check found is about a workflow and no step of it",
+        ),
+        pytest.param(
+            an_event(QUEUE, subjects.decision(subjects.QUEUE)),
+            (None, None, None, None, None, None, 12, None),
+            id="a decision of the queue tells its version and is about no one workflow",
+        ),
+        pytest.param(
+            an_event(AlertFired(workflow=WORKFLOW, alert="HighLatency"), f"kubernaut.signal.{UID}.alert"),
+            (UID, "shop", "fix-checkout", None, None, None, None, None),
+            id="a signal tells its workflow",
+        ),
+        pytest.param(
+            an_event(msgspec.structs.replace(LETTER, subject=QUEUE_SUBJECT), subjects.dead_letter("bridge")),
+            (None, None, None, None, None, None, None, None),
+            id="a dead letter about the queue is about no workflow",
+        ),
+        pytest.param(
+            an_event(
+                msgspec.structs.replace(LETTER, subject=subjects.timer_due(UID, 7)), subjects.dead_letter("timers")
+            ),
+            (UID, None, None, None, None, None, None, None),
+            id="a dead letter about a timer tells the workflow that it was for",
         ),
         pytest.param(
             an_event(LETTER, subjects.dead_letter("scheduler")),
