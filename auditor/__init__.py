@@ -1,1 +1,1 @@
-"""Writes every message of the log into PostgreSQL, and nothing else. No other service waits for it."""
+"""Writes every message of the log into PostgreSQL, and tells what it learned of the actions. Nobody waits for it."""

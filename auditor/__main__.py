@@ -1,19 +1,31 @@
 from __future__ import annotations
 
+import asyncio
+
 from auditor.audit_loop import Auditor
+from auditor.learn_loop import Learner
 from auditor.store import PostgresStore
 from runtime.service import Service, main
 from schemas import subjects
 
 
 async def run(service: Service) -> None:
-    """Audit the log into the database that the settings name, until told to stop."""
-    store = PostgresStore(service.settings.require_database_url())
+    """Audit the log into the database that the settings name, and tell what is learned from it, until told to stop."""
+    url = service.settings.require_database_url()
+    # Each has a connection of its own: a slow look must not keep a batch waiting.
+    store, experience = PostgresStore(url), PostgresStore(url)
     health = service.health.dependency("postgresql")
     log = await service.connect_log([subjects.AUDITOR])
+    reported = asyncio.Event()
+    auditor = Auditor(log, store, stopping=service.stopping, health=health, logger=service.log, reported=reported)
+    learner = Learner(log, experience, reported=reported, interval=service.settings.learn_seconds, logger=service.log)
+    learning = asyncio.create_task(learner.learn_loop(), name="learner")
     try:
-        await Auditor(log, store, stopping=service.stopping, health=health, logger=service.log).run()
+        await auditor.run()
     finally:
+        learning.cancel()
+        await asyncio.wait([learning])
+        await experience.close()
         await store.close()
 
 

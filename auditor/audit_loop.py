@@ -50,8 +50,9 @@ class Auditor:
         batches: Batches | None = None,
         backoff: Backoff | None = None,
         clock: Callable[[], float] = time.time,
+        reported: asyncio.Event | None = None,
     ) -> None:
-        """`clock`: seconds since 1970, for the lag that is shown and nothing else."""
+        """`clock`: seconds since 1970, for the lag that is shown. `reported` is set whenever a report was stored."""
         self._log = log
         self._store = store
         self._stopping = stopping
@@ -60,6 +61,7 @@ class Auditor:
         self._batches = Batches() if batches is None else batches
         self._backoff = Backoff() if backoff is None else backoff
         self._clock = clock
+        self._reported = asyncio.Event() if reported is None else reported
         self._tended_at = float("-inf")
 
     async def run(self) -> None:
@@ -109,12 +111,14 @@ class Auditor:
         began = time.monotonic()
         entries = await gather(self._log, [read(delivery.message) for delivery in batch])
         written = await apply(self._store, entries)
+        if reports := sum(entry.report is not None for entry in entries):
+            metrics.RUNS.inc(reports)
+            self._reported.set()
         for delivery in batch:
             # An acknowledgement that is lost costs a repeat, nothing else.
             with contextlib.suppress(UnavailableError):
                 await delivery.ack()
         self._count(written, batch, time.monotonic() - began)
-        metrics.RUNS.inc(sum(entry.report is not None for entry in entries))
 
     async def _tend(self, *, now: bool = False) -> None:
         if not now and time.monotonic() - self._tended_at < TEND_SECONDS:

@@ -40,3 +40,13 @@ LAG: Final = Gauge(
     "Age of the oldest message of the batch in hand: from the broker's time to its commit, or to now while it waits",
     registry=REGISTRY,
 )
+LEARNED: Final = Counter(
+    "kubernaut_audit_learned_total",
+    "Times that what was learned of the actions changed and was told",
+    registry=REGISTRY,
+)
+LEARN_FAILURES: Final = Counter(
+    "kubernaut_audit_learn_failures_total",
+    "Looks at the finished steps that failed; auditing goes on meanwhile",
+    registry=REGISTRY,
+)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from auditor.learning import ActionFacts
 from auditor.reports import Report
 from auditor.rows import Row
 from runtime.errors import KubernautError
@@ -59,4 +60,15 @@ class AuditStore(Protocol):
 
     async def close(self) -> None:
         """Let go of it."""
+        ...
+
+
+class Experience(Protocol):
+    """What the audit knows of finished steps."""
+
+    async def facts(self, actions: Sequence[str], most: int) -> list[ActionFacts]:
+        """Return what the newest `most` finished steps of each of these actions show; actions without any are left out.
+
+        Skipped and cancelled steps do not count. Raises UnavailableError, or BadDataError when a row makes no sense.
+        """
         ...

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
 
+from auditor.learning import ActionFacts
 from auditor.ports import BadDataError, Entry, Written
 from auditor.reports import StepRun, WorkflowRun, latest
 from auditor.rows import Row
@@ -59,7 +60,7 @@ _REPEAT_COLUMNS: Final = (
 
 
 class PostgresStore:
-    """`AuditStore` on PostgreSQL. The schema is made by `auditor.migrations`, never here."""
+    """`AuditStore` and `Experience` on PostgreSQL. The schema is made by `auditor.migrations`, never here."""
 
     def __init__(self, dsn: str, *, seconds: float = 15.0) -> None:
         """`seconds`: longest time of one transaction, past the server's own limits for a statement."""
@@ -100,6 +101,15 @@ class PostgresStore:
             # There is nothing less that could be kept of it: to go on would lose it.
             message = f"PostgreSQL refuses even the quarantine of message {row.stream_sequence}: {error}"
             raise UnavailableError(message) from error
+
+    async def facts(self, actions: Sequence[str], most: int) -> list[ActionFacts]:
+        """Return what the newest finished steps of each action show."""
+
+        async def work(connection: Connection) -> list[ActionFacts]:
+            rows = await connection.fetch(_LEARNED_ACTIONS, actions, most)
+            return [ActionFacts(**row) for row in rows]
+
+        return await self._transaction(work)
 
     async def tend(self) -> None:
         """Ask the server whether it is there, and once an hour make the partitions for the months to come."""
@@ -174,6 +184,7 @@ _INSERT_REPEATS: Final = statement("insert_repeats")
 _INSERT_QUARANTINED: Final = statement("insert_quarantined")
 _UPSERT_WORKFLOW_RUNS: Final = statement("upsert_workflow_runs")
 _UPSERT_STEP_RUNS: Final = statement("upsert_step_runs")
+_LEARNED_ACTIONS: Final = statement("learned_actions")
 _ENSURE_PARTITIONS: Final = statement("ensure_partitions")
 _APPLIED: Final = statement("applied_migrations")
 _ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)

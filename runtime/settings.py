@@ -44,6 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     checks can look at this cluster only. Read by the executor bridge."""
     max_active_workflows: int = DEFAULT_LIMIT
     """Runs that may be active at once; the others are queued."""
+    learn_seconds: float = 60.0
+    """Least time between two looks of the auditor at what the finished steps show of each action."""
     stop_seconds: float = 25.0
     """How long after SIGTERM it ends hard. Kubernetes kills after 30 s (terminationGracePeriodSeconds)."""
     pod_name: str = "local"
@@ -70,6 +72,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         watch_namespaces=_namespaces(environment),
         clusters_dir=environment.get("KUBERNAUT_CLUSTERS_DIR", "").strip(),
         max_active_workflows=_active(environment),
+        learn_seconds=_seconds(environment, "KUBERNAUT_LEARN_SECONDS", 60.0, least=1.0),
         stop_seconds=_seconds(environment, "KUBERNAUT_STOP_SECONDS", 25.0),
         pod_name=environment.get("POD_NAME") or environment.get("HOSTNAME") or "local",
     )
@@ -108,12 +111,12 @@ def _active(environment: Mapping[str, str]) -> int:
     return int(value)
 
 
-def _seconds(environment: Mapping[str, str], variable: str, default: float) -> float:
+def _seconds(environment: Mapping[str, str], variable: str, default: float, *, least: float = 0.0) -> float:
     value = environment.get(variable, "").strip()
     if not value:
         return default
-    if not _SECONDS.fullmatch(value):
-        message = f"{variable}={value!r} is no number of seconds; give one, such as {default:g}"
+    if not _SECONDS.fullmatch(value) or float(value) < least:
+        message = f"{variable}={value!r} is no number of seconds from {least:g}; give one, such as {default:g}"
         raise SettingsError(message)
     return float(value)
 

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import asyncpg
 
+from auditor.ports import AuditStore, Experience
 from auditor.store import PostgresStore
 from tests.auditor.fake_store import Database, FakeStore
-
-if TYPE_CHECKING:
-    from auditor.ports import AuditStore
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 _RUNS = "SELECT workflow_uid, decision_version, definition_name, phase FROM workflow_run ORDER BY 1"
 _STEPS = "SELECT workflow_uid, step_number, action, status FROM step_run ORDER BY 1, 2"
 
 
+class Store(AuditStore, Experience, Protocol):
+    """Both ports, as the store of a process has them."""
+
+
 class Audit(Protocol):
     """An audit that a test makes stores on and looks into."""
 
-    def store(self) -> AuditStore:
+    def store(self) -> Store:
         """Return the store of one process."""
         ...
 

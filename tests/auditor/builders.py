@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from auditor.ports import Entry
+from auditor.reports import Definition, StepDefinition, finished, report
 from auditor.rows import read
 from runtime.ports import Stored
 from schemas import subjects
@@ -16,6 +17,8 @@ from schemas.run_state import RunState, StepState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from schemas.workflow_status import StepPhase
 
 TIME_MS = 1_767_225_600_000
 """2026-01-01T00:00:00Z."""
@@ -127,3 +130,20 @@ def a_finished_state(**changes: Any) -> RunState:
 def entries(*messages: Stored) -> list[Entry]:
     """Return what is written of these messages."""
     return [Entry(read(message)) for message in messages]
+
+
+def a_step(
+    number: int = 1, seconds: float = 1.0, phase: StepPhase = "completed", *, attempts: int = 1, at: int = TIME_MS
+) -> StepState:
+    """Return a step that ended `at`, in ms, after so many seconds; 0 for one that never started."""
+    started = at - round(seconds * 1000) if seconds else 0
+    return StepState(number, phase, attempts, started_at=started, ended_at=at)
+
+
+def a_run(uid: str, *steps: StepState, action: str = "restart_pod", version: int = 4) -> Entry:
+    """Return what is written of a finished run whose steps all have that action."""
+    row = read(stored(a_decision(version, uid=uid, state=a_finished_state(steps=steps)), sequence=version))
+    decision = finished(row)
+    assert decision is not None
+    defined = tuple(StepDefinition(step.number, f"step {step.number}", action) for step in steps)
+    return Entry(row, report(decision, version, Definition("a-run", "1", defined)))

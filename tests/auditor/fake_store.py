@@ -1,12 +1,14 @@
-"""The port `AuditStore` in memory. Several of them on one `Database` are several processes."""
+"""The ports `AuditStore` and `Experience` in memory. Several of them on one `Database` are several processes."""
 
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from auditor.learning import ActionFacts
 from auditor.ports import BadDataError, Entry, Written
 from auditor.reports import Report, StepRun, WorkflowRun, latest
 from runtime.errors import UnavailableError
@@ -68,12 +70,22 @@ class FakeStore:
         self.database.quarantined[row.place] = reason
         return Written(quarantined=1)
 
+    async def facts(self, actions: Sequence[str], most: int) -> list[ActionFacts]:
+        """See `Experience.facts`."""
+        self._reach()
+        by_action = {action: [*filter(_counts, self._newest_first(action))][:most] for action in actions}
+        return [_facts(action, steps) for action, steps in sorted(by_action.items()) if steps]
+
     async def tend(self) -> None:
         """See `AuditStore.tend`."""
         self._reach()
 
     async def close(self) -> None:
         """See `AuditStore.close`."""
+
+    def _newest_first(self, action: str) -> list[StepRun]:
+        steps = [step for step in self.database.steps.values() if step.action == action]
+        return sorted(steps, key=lambda step: (-(step.ended_ms or 0), step.workflow_uid, step.step_number))
 
     def _reach(self) -> None:
         if self.down:
@@ -113,6 +125,23 @@ class FakeStore:
 def _keep_known(new: T, old: T | None, fields: tuple[str, ...]) -> T:
     kept = {name: getattr(old, name) for name in fields if getattr(new, name) is None and old is not None}
     return msgspec.structs.replace(new, **kept)
+
+
+def _counts(step: StepRun) -> bool:
+    ended = step.started_ms is not None and step.ended_ms is not None
+    return ended and step.status in {"completed", "failed", "rolled_back"}
+
+
+def _facts(action: str, steps: Sequence[StepRun]) -> ActionFacts:
+    times = sorted(max(0, (step.ended_ms or 0) - (step.started_ms or 0)) for step in steps)
+    return ActionFacts(
+        action=action,
+        executions=sum(max(step.attempts, 1) for step in steps),
+        succeeded=sum(step.status != "failed" for step in steps),
+        p50_ms=times[math.ceil(len(times) * 0.5) - 1],
+        p95_ms=times[math.ceil(len(times) * 0.95) - 1],
+        newest_ms=max(step.ended_ms or 0 for step in steps),
+    )
 
 
 def _fits_jsonb(row: Row) -> bool:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 class Running:
     """One process. Use it with `async with`; leaving it is kill -9 unless it was stopped."""
 
-    def __init__(self, log: FakeLog, store: AuditStore, *, linger: float = 0.002) -> None:
+    def __init__(
+        self, log: FakeLog, store: AuditStore, *, linger: float = 0.002, reported: asyncio.Event | None = None
+    ) -> None:
         self.log = log
         self.health = Dependency("postgresql")
         self.stopping = asyncio.Event()
@@ -40,6 +42,7 @@ class Running:
             batches=self._batches,
             backoff=Backoff(first=0.01, most=0.02),
             clock=log.broker.clock.now,
+            reported=reported,
         )
         self.task: asyncio.Task[None]
 

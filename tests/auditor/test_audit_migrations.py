@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
+import msgspec
 import pytest
 
 from auditor.migrations import migrate
 from auditor.ports import Entry
+from auditor.reports import Report, StepRun, WorkflowRun
 from auditor.rows import Row
-from auditor.sql_files import Migration, MigrationChangedError, migrations, missing
+from auditor.sql_files import Migration, MigrationChangedError, migrations, missing, statement
 from auditor.store import PostgresStore
 from runtime.errors import RefusedError, UnavailableError
 from tests.auditor.builders import a_status_change, entries, stored
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
 
 NAMES = [migration.name for migration in migrations()]
 MIGRATION = Migration(1, "0001_first", "CREATE TABLE a ();\nCREATE TABLE b ();\n")
+ALWAYS_WRITTEN = [
+    *("workflow_uid", "workflow_namespace", "workflow_name", "phase", "steps_total", "steps_completed", "steps_failed"),
+    *("steps_skipped", "steps_cancelled", "steps_rolled_back", "resources_affected", "deleted", "decision_version"),
+    *("stream_sequence", "step_number", "status", "attempts", "affected"),
+]
+"""What the first version writes into reports."""
 AGES_AGO_MS = 1_420_113_600_000
 """2015-01-01T12:00:00Z: no partition is made for it ahead."""
 
@@ -221,3 +229,88 @@ async def test_every_column_of_a_row_is_stored(audit_database: str, database: Co
     actual["event_key"] = actual["event_key"].hex
     assert expected == actual
     await store.close()
+
+
+@pytest.mark.real
+async def test_every_column_of_a_report_is_stored(audit_database: str, database: Connection) -> None:
+    """The order of the fields of a report is the order that the statements expect, at the first write and the next."""
+    store = PostgresStore(audit_database)
+    row = entries(stored(a_status_change(1)))[0].row
+    for version in (1, 2):
+        run = a_struct_of(WorkflowRun, version)
+        step = a_struct_of(StepRun, version, workflow_uid=run.workflow_uid)
+        await store.write([Entry(row, Report(run, (step,)))])
+
+        assert as_stored(run) == without_duration(await database.fetchrow("SELECT * FROM workflow_run"))
+        assert as_stored(step) == without_duration(await database.fetchrow("SELECT * FROM step_run"))
+    await store.close()
+
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def a_struct_of(kind: type[T], version: int, **fixed: Any) -> T:
+    """Return a row all of whose fields differ, and differ from those of another version but for its key."""
+    values: dict[str, Any] = {}
+    for number, field in enumerate(msgspec.structs.fields(kind), start=1):
+        nature = str(field.type)
+        if field.name in {"workflow_uid", "step_number"}:
+            values[field.name] = "a uid" if field.name == "workflow_uid" else 1
+        elif "bool" in nature:
+            values[field.name] = version == 2
+        elif "int" in nature:
+            values[field.name] = number * 1000 + version
+        else:
+            values[field.name] = f"{field.name} of {version}"
+    return kind(**{**values, "decision_version": version, **fixed})
+
+
+def as_stored(row: msgspec.Struct) -> dict[str, Any]:
+    """Return the columns that a row of a report becomes."""
+    return {
+        name.removesuffix("_ms") + "_at" if name.endswith("_ms") else name: (
+            dt.datetime.fromtimestamp(value / 1000, tz=dt.UTC) if name.endswith("_ms") else value
+        )
+        for name, value in msgspec.structs.asdict(row).items()
+    }
+
+
+def without_duration(found: asyncpg.Record | None) -> dict[str, Any]:
+    """Return the columns of a row but for the one that PostgreSQL makes."""
+    assert found is not None
+    return {name: value for name, value in found.items() if name != "duration"}
+
+
+@pytest.mark.real
+async def test_an_older_auditor_can_write_beside_a_newer_one(audit_database: str, database: Connection) -> None:
+    """What a migration adds to a table that is there already may be null: an older version does not name it."""
+    assert audit_database
+    needed = await database.fetch(
+        "SELECT table_name, column_name FROM information_schema.columns"
+        " WHERE table_name IN ('workflow_run', 'step_run') AND is_nullable = 'NO' AND column_default IS NULL"
+        " AND column_name NOT IN (SELECT unnest($1::text[]))",
+        ALWAYS_WRITTEN,
+    )
+
+    assert [] == [tuple(row) for row in needed]
+
+
+@pytest.mark.real
+async def test_finished_steps_are_found_by_their_index(audit_database: str, database: Connection) -> None:
+    """However large the table, only the newest steps of each action are read."""
+    assert audit_database
+    await database.execute(
+        "INSERT INTO step_run (workflow_uid, step_number, action, status, attempts, affected, started_at, ended_at,"
+        " decision_version) SELECT n::text, 1, 'restart_pod', CASE WHEN n % 10 = 0 THEN 'completed' ELSE 'skipped' END,"
+        " 1, 0, now() - n * interval '1 minute', now() - n * interval '59 seconds', 1"
+        " FROM generate_series(1, 20000) AS n"
+    )
+    await database.execute("ANALYZE step_run")
+
+    rows = await database.fetch(
+        "EXPLAIN (ANALYZE, FORMAT TEXT) " + statement("learned_actions"), ["drain_node", "restart_pod"], 100
+    )
+
+    plan = "\n".join(row[0] for row in rows)
+    assert "step_run_learned" in plan
+    assert "Seq Scan" not in plan

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.real
 
 
 @asynccontextmanager
-async def an_auditor(nats: NatsServer, audit: RealAudit) -> AsyncIterator[Process]:
+async def an_auditor(nats: NatsServer, audit: RealAudit, **settings: str) -> AsyncIterator[Process]:
     """Start a process, and kill it in the end if it still runs."""
     environment = {
         **os.environ,
@@ -37,6 +37,7 @@ async def an_auditor(nats: NatsServer, audit: RealAudit) -> AsyncIterator[Proces
         "KUBERNAUT_BIND": "127.0.0.1",
         "KUBERNAUT_HEALTH_PORT": "0",
         "KUBERNAUT_METRICS_PORT": "0",
+        **settings,
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "auditor", env=environment, stdout=asyncio.subprocess.DEVNULL

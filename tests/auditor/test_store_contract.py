@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from auditor.learning import ActionFacts
 from auditor.ports import BadDataError, Entry, Written
 from auditor.reports import Definition, StepDefinition, finished, report
 from auditor.rows import read
 from tests.auditor.builders import (
+    TIME_MS,
     UID,
     a_decision,
     a_finished_state,
+    a_run,
     a_status_change,
+    a_step,
     a_workflow_change,
     entries,
     poison,
@@ -22,6 +26,7 @@ from tests.auditor.builders import (
 )
 
 if TYPE_CHECKING:
+    from schemas.run_state import StepState
     from tests.auditor.accounts import Audit
 
 DEFINED = Definition("memory-leak", "3", (StepDefinition(1, "scale up", "scale_deployment"),))
@@ -177,3 +182,79 @@ async def test_a_store_can_be_tended_at_any_time(audit: Audit) -> None:
     await store.tend()
 
     assert [(1, "message")] == await audit.accounted()
+
+
+async def test_a_run_that_ended_again_after_its_rollback_is_reported_as_it_ended_last(audit: Audit) -> None:
+    """A failed run that is rolled back on demand fails a second time: the newest end wins, whatever the order."""
+    store = audit.store()
+    first = a_run(UID, a_step(1), a_step(2, phase="failed"), version=4)
+    again = a_run(UID, a_step(1, phase="rolled_back"), a_step(2, phase="failed"), version=9)
+
+    await store.write([again])
+    await store.write([first])
+
+    assert [(UID, 9, "a-run", "completed")] == await audit.runs()
+    assert [(UID, 1, "restart_pod", "rolled_back"), (UID, 2, "restart_pod", "failed")] == await audit.steps()
+
+
+async def test_finished_steps_show_how_an_action_does(audit: Audit) -> None:
+    """Executions, retries included, those that succeeded, the median and the 95th percentile of their times."""
+    store = audit.store()
+    quick = [a_step(number, number / 10) for number in range(1, 20)]
+    await store.write([a_run("a", *quick, a_step(20, 60.0, "failed", attempts=3))])
+
+    facts = await store.facts(["restart_pod"], 500)
+
+    expected = ActionFacts(
+        action="restart_pod", executions=22, succeeded=19, p50_ms=1000, p95_ms=1900, newest_ms=TIME_MS
+    )
+    assert [expected] == facts
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        pytest.param(a_step(phase="completed"), (1, 1), id="a completed step"),
+        pytest.param(a_step(phase="failed"), (1, 0), id="a failed one, timed out and deleted ones included"),
+        pytest.param(a_step(phase="rolled_back"), (1, 1), id="one that had succeeded before it was undone"),
+        pytest.param(a_step(phase="skipped"), None, id="a skipped one does not count"),
+        pytest.param(a_step(phase="cancelled"), None, id="a cancelled one does not count"),
+        pytest.param(a_step(0, 0.0, "failed"), None, id="one that never started does not count"),
+    ],
+)
+async def test_which_steps_count(audit: Audit, step: StepState, expected: tuple[int, int] | None) -> None:
+    """Only what was carried out to its end says something about the action."""
+    store = audit.store()
+    await store.write([a_run("a", step)])
+
+    facts = await store.facts(["restart_pod"], 500)
+
+    assert ([expected] if expected else []) == [(one.executions, one.succeeded) for one in facts]
+
+
+async def test_only_the_newest_steps_of_each_action_are_looked_at(audit: Audit) -> None:
+    """What was long ago is forgotten; each action has its own newest ones."""
+    store = audit.store()
+    old = [a_step(number, 100.0, "failed", at=TIME_MS) for number in range(1, 6)]
+    new = [a_step(number, 2.0, at=TIME_MS + number) for number in range(1, 4)]
+    await store.write(
+        [a_run("old", *old), a_run("new", *new), a_run("other", a_step(at=TIME_MS - 1), action="drain_node")]
+    )
+
+    facts = await store.facts(["drain_node", "restart_pod", "expand_pvc"], 3)
+
+    assert [("drain_node", 1, 1, 1000), ("restart_pod", 3, 3, 2000)] == [
+        (one.action, one.executions, one.succeeded, one.p95_ms) for one in facts
+    ]
+
+
+async def test_steps_that_ended_at_one_moment_are_looked_at_in_one_order(audit: Audit) -> None:
+    """Two auditors that see the same rows learn the same."""
+    store = audit.store()
+    runs = [a_run(uid, a_step(1, seconds)) for uid, seconds in (("c", 3.0), ("a", 1.0), ("b", 2.0))]
+    for run in runs:
+        await store.write([run])
+
+    (facts,) = await store.facts(["restart_pod"], 2)
+
+    assert (2, 1000, 2000) == (facts.executions, facts.p50_ms, facts.p95_ms)

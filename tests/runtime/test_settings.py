@@ -32,6 +32,7 @@ def test_everything_given_is_taken() -> None:
             "KUBERNAUT_WATCH_NAMESPACES": " shop, payments,shop ",
             "KUBERNAUT_CLUSTERS_DIR": " /etc/clusters ",
             "KUBERNAUT_MAX_ACTIVE_WORKFLOWS": "10000",
+            "KUBERNAUT_LEARN_SECONDS": "1",
             "KUBERNAUT_STOP_SECONDS": "2.5",
             "POD_NAME": "scheduler-1",
         }
@@ -48,6 +49,7 @@ def test_everything_given_is_taken() -> None:
         watch_namespaces=("shop", "payments"),
         clusters_dir="/etc/clusters",
         max_active_workflows=10_000,
+        learn_seconds=1.0,
         stop_seconds=2.5,
         pod_name="scheduler-1",
     )
@@ -65,6 +67,7 @@ def test_everything_given_is_taken() -> None:
         (NATS | {"KUBERNAUT_MAX_ACTIVE_WORKFLOWS": "0"}, "KUBERNAUT_MAX_ACTIVE_WORKFLOWS"),
         (NATS | {"KUBERNAUT_MAX_ACTIVE_WORKFLOWS": "10001"}, "KUBERNAUT_MAX_ACTIVE_WORKFLOWS"),
         (NATS | {"KUBERNAUT_MAX_ACTIVE_WORKFLOWS": "many"}, "KUBERNAUT_MAX_ACTIVE_WORKFLOWS"),
+        (NATS | {"KUBERNAUT_LEARN_SECONDS": "0.9"}, "KUBERNAUT_LEARN_SECONDS"),
         (NATS | {"KUBERNAUT_STOP_SECONDS": "-1"}, "KUBERNAUT_STOP_SECONDS"),
         (NATS | {"KUBERNAUT_LOG_LEVEL": "loud"}, "KUBERNAUT_LOG_LEVEL"),
         (NATS | {"KUBERNAUT_WATCH_NAMESPACES": "shop,Not One"}, "KUBERNAUT_WATCH_NAMESPACES"),
@@ -78,6 +81,7 @@ def test_everything_given_is_taken() -> None:
         "no run at all",
         "more runs than the queue can name",
         "runs that are a word",
+        "seconds that are too few",
         "seconds below nothing",
         "a level that there is not",
         "a namespace that is none",
