@@ -26,8 +26,8 @@ def needs_last_decision(commands: tuple[Command, ...]) -> bool:
 def is_wanted(command: Command, last: RunState) -> bool:
     """Whether the state after the workflow's last decision still asks for the command.
 
-    A create is void once the execution was observed, its end was commanded, or the step is not executing that attempt
-    any more; then either it was done, or it must not be done.
+    A create is void once the execution was observed, its end was commanded, or the step (or its dry run, or its
+    rollback) is not executing that attempt any more; then either it was done, or it must not be done.
     """
     match command:
         case CreateExecution():
@@ -52,6 +52,7 @@ def _is_created(command: CreateExecution, last: RunState) -> bool:
         and row.attempt == command.attempt
         and not row.execution_uid
         and not row.ending
+        and row.abandoned != command.attempt
     )
 
 

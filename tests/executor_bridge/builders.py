@@ -20,7 +20,7 @@ from schemas.messages import (
     encode,
 )
 from schemas.names import execution_name, idempotency_key
-from schemas.run_state import PlanState, RunState, StepState
+from schemas.run_state import PlanState, RunState, SideState, StepState
 
 UID = "5f0c7d5e-0000-4000-8000-000000000001"
 WORKFLOW = WorkflowRef(namespace="shop", name="restart-web", uid=UID)
@@ -55,6 +55,11 @@ def a_step(number: int, phase: str = "pending", **fields: Any) -> StepState:
     if phase not in {"pending", "skipped"}:
         fields = {"attempt": 1, "started_at": START + number} | fields
     return StepState(number=number, phase=phase, **fields)  # type: ignore[arg-type]
+
+
+def a_side(number: int, phase: str = "executing", **fields: Any) -> SideState:
+    """A dry run or a rollback, in its first attempt."""
+    return SideState(number=number, phase=phase, **({"attempt": 1} | fields))  # type: ignore[arg-type]
 
 
 def a_state(*steps: StepState, phase: str = "executing", **fields: Any) -> RunState:
@@ -94,12 +99,12 @@ def a_decision(
 def a_create(step: int, *, attempt: int = 1, hold: bool = False, **fields: Any) -> CreateExecution:
     """A command to create a step's execution."""
     return CreateExecution(
-        name=execution_name(WORKFLOW.name, step, attempt),
+        name=execution_name(WORKFLOW.name, step, attempt, fields.get("purpose", "execute")),
         step=step,
         attempt=attempt,
         action="restart_pod" if hold else "scale_deployment",
         timeout="5m",
-        idempotency_key=idempotency_key(fields.pop("uid", UID), step, attempt),
+        idempotency_key=idempotency_key(fields.pop("uid", UID), step, attempt, fields.get("purpose", "execute")),
         hold=hold,
         **({"parameters": {"namespace": "shop"}} | fields),
     )

@@ -19,6 +19,7 @@ from tests.executor_bridge.builders import (
     WORKFLOW,
     a_create,
     a_decision,
+    a_side,
     a_state,
     a_step,
     a_workflow,
@@ -312,6 +313,123 @@ def test_what_redaction_took_out_is_filled_in_from_the_object() -> None:
     (made,) = world.cluster.of(EXECUTIONS)
     assert made["spec"]["parameters"] == {"namespace": "shop", "password": SECRET}
     assert SECRET not in everything(world)
+
+
+def an_undo(**fields: Any) -> CreateExecution:
+    """The rollback of step 1, as redaction left it."""
+    return a_create(1, purpose="rollback", parameters={"password": "[redacted:password]"}, **fields)
+
+
+UNDOING = a_state(a_step(1, "completed"), phase="rolling_back", rollbacks=(a_side(1),))
+
+
+def a_rollback(
+    command: CreateExecution, *, workflow: dict[str, Any] | None = None
+) -> tuple[list[Any], list[tuple[str, str]]]:
+    """Parameters of what was created, and the refusals, when a rollback is commanded."""
+
+    async def scene(world: World) -> None:
+        await world.decide(a_decision(1, UNDOING, command))
+
+    world = a_world(scene, workflow=workflow or with_secret())
+    return [e["spec"]["parameters"] for e in world.cluster.of(EXECUTIONS)], [
+        (r.reason, r.purpose) for r in refusals(world)
+    ]
+
+
+def test_a_rollback_gets_its_secret_from_its_own_specification() -> None:
+    """What the step itself has under that name is not what undoing it needs."""
+    workflow = with_secret()
+    workflow["spec"]["workflowDefinition"]["steps"][0]["rollbackSpec"] = {
+        "action": "custom",
+        "parameters": {"password": "the one to undo"},
+    }
+
+    assert a_rollback(an_undo(), workflow=workflow) == ([{"password": "the one to undo"}], [])
+
+
+def test_a_rollback_that_is_not_written_has_no_secret_to_fill_in() -> None:
+    """Without a rollbackSpec in the object there is nothing to take the value from."""
+    assert a_rollback(an_undo()) == ([], [("gone", "rollback")])
+
+
+def test_what_was_derived_is_not_looked_for_in_the_workflow() -> None:
+    """The executor reported a secret, and the object does not hold it: the person is told to write a rollbackSpec."""
+    assert a_rollback(an_undo(derived=True)) == ([], [("invalid", "rollback")])
+
+
+def test_a_secret_does_not_go_through_a_template() -> None:
+    """A rendered value was redacted: the object holds the template only, so the command is refused with the reason."""
+    world = a_world(a_secret_scene(msgspec.structs.replace(REDACTED, rendered=True)), workflow=with_secret())
+
+    (refused,) = refusals(world)
+    assert (refused.reason, world.created()) == ("invalid", [])
+    assert "{{ }} template" in refused.message
+
+
+def test_what_was_rendered_without_a_secret_is_created_as_it_is() -> None:
+    """Only what redaction took out is missing; everything else is in the command."""
+
+    async def scene(world: World) -> None:
+        await world.decide(a_decision(1, WANTED, a_create(1, rendered=True, parameters={"namespace": "shop"})))
+
+    (made,) = a_world(scene).cluster.of(EXECUTIONS)
+    assert made["spec"]["parameters"] == {"namespace": "shop"}
+
+
+@pytest.mark.parametrize(
+    ("step", "purpose", "expected"),
+    [
+        (3, "execute", {"password": "of step 3"}),
+        (4, "execute", {"password": "first advice"}),
+        (5, "execute", {"password": "second advice"}),
+        (5, "dry_run", {"password": "second advice"}),
+        (5, "rollback", {"password": "undo it"}),
+        (6, "execute", None),
+        (4, "rollback", None),
+    ],
+)
+def test_steps_made_of_recommendations_have_their_secrets_too(
+    step: int, purpose: str, expected: dict[str, str] | None
+) -> None:
+    """They have the numbers after the highest written one, in their order."""
+    workflow = a_workflow(step_3={"password": "of step 3"})
+    advised: list[dict[str, Any]] = [
+        {"id": "a", "action": "custom", "parameters": {"password": "first advice"}},
+        {
+            "id": "b",
+            "action": "custom",
+            "parameters": {"password": "second advice"},
+            "rollbackSpec": {"action": "custom", "parameters": {"password": "undo it"}},
+        },
+    ]
+    workflow["spec"]["workflowDefinition"]["aiRecommendations"] = {"recommendations": advised}
+    states = {"execute": "steps", "dry_run": "dry_runs", "rollback": "rollbacks"}
+    row = a_step(step, "executing") if purpose == "execute" else a_side(step)
+    state = msgspec.structs.replace(a_state(), **{states[purpose]: (row,)})
+    command = a_create(step, purpose=purpose, parameters={"password": "[redacted:password]"})
+
+    async def scene(world: World) -> None:
+        await world.decide(a_decision(1, state, command))
+
+    made = [e["spec"]["parameters"] for e in a_world(scene, workflow=workflow).cluster.of(EXECUTIONS)]
+    assert made == ([expected] if expected else [])
+
+
+def test_a_dry_run_and_the_step_itself_are_two_executions() -> None:
+    """The dry run has its own name, key and purpose."""
+
+    async def scene(world: World) -> None:
+        await world.decide(a_decision(1, a_state(a_step(1), dry_runs=(a_side(1),)), a_create(1, purpose="dry_run")))
+        await world.settled()
+        await world.decide(a_decision(2, WANTED, a_create(1)))
+
+    made = a_world(scene).cluster.of(EXECUTIONS)
+    assert [(e["metadata"]["name"], e["spec"]["purpose"]) for e in made] == [
+        (NAME, "execute"),
+        (f"{NAME}-dryrun", "dry_run"),
+    ]
+    assert made[0]["spec"]["idempotencyKey"] != made[1]["spec"]["idempotencyKey"]
 
 
 def test_a_refusal_that_quotes_a_secret_is_told_without_the_quote() -> None:

@@ -14,17 +14,26 @@ from schemas.execution import KubernetesExecution, KubernetesExecutionSpec, Work
 from schemas.messages import (
     Command,
     DeleteExecution,
+    DeleteWorkflow,
     HoldWorkflow,
     Refusal,
     ReleaseExecution,
     ReleaseWorkflow,
+    RunCheck,
     Transition,
 )
 from schemas.names import FINALIZER, NAME_LIMIT
-from schemas.run_state import RunState
-from tests.executor_bridge.builders import UID, WORKFLOW, a_create, a_decision, a_state, a_step
+from schemas.run_state import CheckState, MonitorState, RunState
+from tests.executor_bridge.builders import UID, WORKFLOW, a_create, a_decision, a_side, a_state, a_step
 
 CREATE = a_create(1)
+DRY = a_create(1, purpose="dry_run")
+UNDO = a_create(1, purpose="rollback")
+CHECK = RunCheck(check="check-1", type="health")
+LOOK = RunCheck(check="monitor-3", type="monitor")
+AUDITED = RunCheck(check="audit-2", type="audit")
+OPEN = CheckState("check-1", "health", required=True)
+DONE = CheckState("check-1", "health", required=True, passed=True)
 OURS: dict[str, Any] = body_of(CREATE, WORKFLOW, {}, "trace")
 
 
@@ -38,6 +47,17 @@ OURS: dict[str, Any] = body_of(CREATE, WORKFLOW, {}, "trace")
         pytest.param(CREATE, a_state(a_step(1, "cancelled")), False, id="the step was cancelled"),
         pytest.param(CREATE, a_state(a_step(2, "executing")), False, id="there is no such step"),
         pytest.param(CREATE, a_state(a_step(1, "executing"), gone=True), False, id="the workflow is gone"),
+        pytest.param(CREATE, a_state(a_step(1, "executing", ending="cancelled")), False, id="its end was commanded"),
+        pytest.param(CREATE, a_state(a_step(1, "executing", abandoned=1)), False, id="it was given up unseen"),
+        pytest.param(DRY, a_state(a_step(1), dry_runs=(a_side(1),)), True, id="the dry run waits"),
+        pytest.param(DRY, a_state(a_step(1, "executing")), False, id="a step that executes is no dry run"),
+        pytest.param(DRY, a_state(dry_runs=(a_side(1, execution_uid="u"),)), False, id="the dry run was observed"),
+        pytest.param(DRY, a_state(dry_runs=(a_side(1, ending="cancelled"),)), False, id="the dry run is to end"),
+        pytest.param(DRY, a_state(dry_runs=(a_side(1, phase="failed"),)), False, id="the dry run was over in time"),
+        pytest.param(DRY, a_state(rollbacks=(a_side(1),)), False, id="a rollback is no dry run"),
+        pytest.param(UNDO, a_state(a_step(1, "completed"), rollbacks=(a_side(1),)), True, id="the rollback waits"),
+        pytest.param(UNDO, a_state(rollbacks=(a_side(1, attempt=2),)), False, id="the rollback is retried"),
+        pytest.param(UNDO, a_state(rollbacks=(a_side(1),), gone=True), False, id="nothing is left to roll back"),
         pytest.param(HoldWorkflow(), a_state(), True, id="the run is to be recorded"),
         pytest.param(HoldWorkflow(), a_state(held=False), False, id="it was let go already"),
         pytest.param(HoldWorkflow(), a_state(deleting=True), False, id="the API takes no finalizer on what is going"),
@@ -45,6 +65,22 @@ OURS: dict[str, Any] = body_of(CREATE, WORKFLOW, {}, "trace")
         pytest.param(ReleaseWorkflow(), a_state(held=False), True, id="letting go is harmless to repeat"),
         pytest.param(ReleaseExecution(name="x", uid="u", step=1), a_state(), True, id="so is releasing an execution"),
         pytest.param(DeleteExecution(name="x", uid="u", step=1), a_state(), True, id="so is deleting by uid"),
+        pytest.param(CHECK, a_state(phase="validating", checks=(OPEN,)), True, id="the check is open"),
+        pytest.param(CHECK, a_state(phase="validating", checks=(DONE,)), False, id="its result is known"),
+        pytest.param(CHECK, a_state(phase="validating"), False, id="there is no such check"),
+        pytest.param(CHECK, a_state(phase="failed", checks=(OPEN,)), False, id="the run ended without it"),
+        pytest.param(CHECK, a_state(phase="validating", checks=(OPEN,), gone=True), False, id="nobody waits for it"),
+        pytest.param(LOOK, a_state(phase="monitoring", monitor=MonitorState(looks=3)), True, id="the newest look"),
+        pytest.param(LOOK, a_state(phase="monitoring", monitor=MonitorState(looks=4)), False, id="an older look"),
+        pytest.param(LOOK, a_state(phase="completed", monitor=MonitorState(looks=3)), False, id="monitoring is over"),
+        pytest.param(LOOK, a_state(phase="monitoring"), False, id="nothing was looked at yet"),
+        pytest.param(AUDITED, a_state(phase="completed", audit_looks=2), True, id="the newest question"),
+        pytest.param(AUDITED, a_state(phase="completed", audit_looks=3), False, id="it was asked again since"),
+        pytest.param(AUDITED, a_state(phase="completed", audit_looks=2, gone=True), False, id="it was deleted by hand"),
+        pytest.param(DeleteWorkflow(), a_state(phase="completed", audit_looks=1), True, id="ended and audited"),
+        pytest.param(DeleteWorkflow(), a_state(phase="completed"), False, id="nobody asked for the audit"),
+        pytest.param(DeleteWorkflow(), a_state(audit_looks=1), False, id="a run that goes on is never deleted"),
+        pytest.param(DeleteWorkflow(), a_state(phase="failed", audit_looks=1, gone=True), False, id="it is gone"),
     ],
 )
 def test_a_command_is_carried_out_only_while_the_last_decision_asks_for_it(
@@ -61,6 +97,8 @@ def test_a_command_is_carried_out_only_while_the_last_decision_asks_for_it(
     [
         (CREATE, True),
         (HoldWorkflow(), True),
+        (CHECK, True),
+        (DeleteWorkflow(), True),
         (ReleaseWorkflow(), False),
         (DeleteExecution(name="x", uid="u", step=1), False),
     ],
@@ -105,6 +143,13 @@ def test_the_execution_says_whose_it_is_and_what_is_to_be_done() -> None:
         ],
         "finalizers": [FINALIZER],
     }
+
+
+def test_an_approval_is_passed_on_to_the_executor() -> None:
+    """What a person approved is said so on each execution."""
+    body = body_of(a_create(1, approved=True), WORKFLOW, {}, "trace")
+
+    assert (OURS["spec"]["approvalReceived"], body["spec"]["approvalReceived"]) == (False, True)
 
 
 def test_every_field_of_the_contract_is_written() -> None:
