@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from runtime.metrics import REGISTRY
 from scheduler.inputs import Execution, Input
 from scheduler.plan import Plan
 from schemas.messages import Decision
+from schemas.queue_state import QueueState
 from schemas.run_state import RunState
 from schemas.workflow_status import TERMINAL_PHASES
 
@@ -63,9 +64,37 @@ HANDOFF_SECONDS = Histogram(
 )
 DECISIONS = Counter("kubernaut_decisions_total", "Decisions published", registry=REGISTRY)
 IGNORED = Counter("kubernaut_inputs_without_effect_total", "Messages that changed nothing", registry=REGISTRY)
+TIMER_LATENESS = Histogram(
+    "kubernaut_timer_lateness_seconds",
+    "From the time of a run's timer to the message that it is due, by broker time",
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300),
+    registry=REGISTRY,
+)
+SWEPT = Counter(
+    "kubernaut_timers_swept_total", "Wake-ups that did nothing and were sent again by the sweep", registry=REGISTRY
+)
 UNKNOWN_PHASES = Counter(
     "kubernaut_unknown_execution_phases_total", "Executions seen in a phase that is not known", registry=REGISTRY
 )
+
+ACTIVE = Gauge("workflowexecution_active_total", "Runs that have a place, as last seen here", registry=REGISTRY)
+QUEUED = Gauge(
+    "workflowexecution_queued_total",
+    "Runs that wait for a place, as last seen here; at least so many when the queue names only who is next",
+    registry=REGISTRY,
+)
+QUEUE_DECISIONS = Counter("kubernaut_queue_decisions_total", "Decisions of the queue published", registry=REGISTRY)
+QUEUE_REFILLS = Counter(
+    "kubernaut_queue_refills_total",
+    "Times that the log was read for runs that wait and are not named",
+    registry=REGISTRY,
+)
+
+
+def count_queue(state: QueueState) -> None:
+    """Show the queue as it is after a decision."""
+    ACTIVE.set(len(state.active))
+    QUEUED.set(len(state.waiting))
 
 
 def count(decision: Decision, plan: Plan, inputs: list[Input]) -> None:

@@ -11,10 +11,12 @@ import msgspec
 import pytest
 
 from runtime.logs import get_logger
-from runtime.ports import Delivery, Published, Stored
+from runtime.ports import Delivery, Log, Published, Stored
 from scheduler.announce_loop import Announcer
 from scheduler.gather import decode_decision
+from scheduler.queue_desk import Desk
 from scheduler.schedule_loop import Scheduler
+from scheduler.wake import Waker
 from schemas import subjects
 from schemas.cloudevents import Event
 from schemas.messages import (
@@ -61,6 +63,14 @@ class KillableLog:
         """As the log."""
         return await self._call(lambda: self.log.publish(event, expect=expect, expect_filter=expect_filter))
 
+    async def schedule(self, event: Event, *, at_ms: int, target: str) -> None:
+        """As the log."""
+        await self._call(lambda: self.log.schedule(event, at_ms=at_ms, target=target))
+
+    async def now(self) -> int:
+        """As the log."""
+        return await self.log.now()
+
     async def last(self, stream: str, subject: str) -> Stored | None:
         """As the log."""
         return await self._call(lambda: self.log.last(stream, subject))
@@ -74,6 +84,24 @@ class KillableLog:
     ) -> AsyncGenerator[Stored, None]:
         """As the log."""
         return self.log.scan(stream, subject, last_per_subject=last_per_subject, start=start)
+
+    async def schedule(self, event: Event, *, at_ms: int, target: str) -> None:
+        """As the log."""
+        await self._call(lambda: self.log.schedule(event, at_ms=at_ms, target=target))
+
+    async def acknowledged(self, consumer: Consumer) -> int:
+        """As the log."""
+        answer: int = await self._call(lambda: self.log.acknowledged(consumer))
+        return answer
+
+    async def now(self) -> int:
+        """As the log."""
+        answer: int = await self._call(self.log.now)
+        return answer
+
+    async def acknowledged(self, consumer: Consumer) -> int:
+        """As the log."""
+        return await self.log.acknowledged(consumer)
 
     def consume(self, consumer: Consumer, *, in_hand: int) -> AsyncGenerator[Delivery, None]:
         """As the log."""
@@ -108,11 +136,17 @@ def _event(subject: str, identity: str, body: msgspec.Struct) -> Event:
     return Event(subject=subject, id=identity, type=TYPE_OF[type(body)], source="/test", data=encode(body))
 
 
+def a_scheduler(log: Log, limit: int = 100) -> Scheduler:
+    """A scheduler as its composition root makes it; `limit` runs may be active at once."""
+    return Scheduler(log, Desk(log, LOGGER, limit), Waker(log), LOGGER)
+
+
 @asynccontextmanager
 async def running(*services: Scheduler | Announcer) -> AsyncIterator[asyncio.TaskGroup]:
     """The loops of services, until the block ends."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(each.pull()) for each in services]
+        tasks += [group.create_task(each.pull_wake_ups()) for each in services if isinstance(each, Scheduler)]
         tasks += [group.create_task(each.work.run()) for each in services]
         yield group
         for task in tasks:
@@ -121,7 +155,8 @@ async def running(*services: Scheduler | Announcer) -> AsyncIterator[asyncio.Tas
 
 def decisions(log: FakeLog) -> list[Decision]:
     """The chain of decisions in the log."""
-    return [decode_decision(stored) for stored in log.stored(subjects.DECISIONS)]
+    runs = [s for s in log.stored(subjects.DECISIONS) if s.subject != subjects.decision(subjects.QUEUE)]
+    return [decode_decision(stored) for stored in runs]
 
 
 def creates(log: FakeLog) -> list[CreateExecution]:
@@ -166,7 +201,7 @@ async def test_a_run_goes_through_the_log_to_its_end() -> None:
     log = FakeLog()
     await log.publish(workflow_event(ten_steps()))
 
-    async with running(Scheduler(log, LOGGER)):
+    async with running(a_scheduler(log)):
         await drive(log, lambda: is_over(log))
 
     assert_one_good_chain(log, 10)
@@ -184,7 +219,7 @@ async def test_a_scheduler_killed_at_any_call_leaves_a_chain_that_another_goes_o
         killable = KillableLog(first, kill_at, after=after)
         await first.publish(workflow_event(workflow))
         try:
-            async with running(Scheduler(killable, LOGGER)):
+            async with running(a_scheduler(killable)):
                 await drive(first, lambda log=first: is_over(log))  # type: ignore[misc]
         except* KilledError:
             first.crash()
@@ -192,7 +227,7 @@ async def test_a_scheduler_killed_at_any_call_leaves_a_chain_that_another_goes_o
 
         second = FakeLog(first.broker)
         clock.advance(60.0)
-        async with running(Scheduler(second, LOGGER)):
+        async with running(a_scheduler(second)):
             await drive(second, lambda log=second: is_over(log))  # type: ignore[misc]
 
         assert_one_good_chain(second, 4)
@@ -205,7 +240,7 @@ async def test_two_schedulers_make_one_chain() -> None:
     other = FakeLog(one.broker)
     await one.publish(workflow_event(ten_steps()))
 
-    async with running(Scheduler(one, LOGGER), Scheduler(other, LOGGER)):
+    async with running(a_scheduler(one), a_scheduler(other)):
         await drive(one, lambda: is_over(one))
 
     assert_one_good_chain(one, 10)
@@ -217,7 +252,7 @@ async def test_an_answer_that_was_lost_makes_no_second_decision() -> None:
     await log.publish(workflow_event(ten_steps()))
     log.lose_answers = 1
 
-    async with running(Scheduler(log, LOGGER)):
+    async with running(a_scheduler(log)):
         await drive(log, lambda: is_over(log))
 
     assert_one_good_chain(log, 10)
@@ -231,7 +266,7 @@ async def test_a_message_that_cannot_be_read_goes_to_the_dead_letters_and_nothin
     log.broker.put("KUBERNAUT", subjects.execution_change("shop", UID, "e"), bad, b"{}")
     await log.publish(workflow_event(a_workflow()))
 
-    async with running(Scheduler(log, LOGGER)):
+    async with running(a_scheduler(log)):
         await drive(log, lambda: is_over(log))
 
     assert 2 == len(log.stored(subjects.DEAD_LETTERS))
@@ -244,7 +279,7 @@ async def test_an_execution_of_no_known_workflow_is_acknowledged_and_forgotten()
     create = CreateExecution(name="x", step=1, attempt=1, action="notify_only", timeout="5m", idempotency_key="k")
     published = await log.publish(execution_event(create, 5, ""))
 
-    async with running(Scheduler(log, LOGGER)):
+    async with running(a_scheduler(log)):
         await eventually(lambda: published.sequence in log.acked)
 
     assert [] == decisions(log)
@@ -262,7 +297,7 @@ async def finished_run(clock: ManualClock | None = None) -> FakeLog:
     """A log with the decisions of a run of two steps and no public event yet."""
     log = FakeLog(clock=clock) if clock else FakeLog()
     await log.publish(workflow_event(a_workflow(a_step(1), a_step(2, after=(1,)))))
-    async with running(Scheduler(log, LOGGER)):
+    async with running(a_scheduler(log)):
         await drive(log, lambda: is_over(log))
     return log
 
