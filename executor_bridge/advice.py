@@ -24,7 +24,6 @@ _CORRECT: Final = (
     "Correct the errors in status.validationResults.validationErrors and apply the workflow under a new name; "
     "the spec of this one cannot be changed."
 )
-_AGAIN: Final = "Remove the cause and apply the workflow again under a new name."
 
 
 def recommended_actions(decision: Decision, words: Definition) -> tuple[str, ...]:
@@ -37,7 +36,7 @@ def recommended_actions(decision: Decision, words: Definition) -> tuple[str, ...
         *_steps(decision, words),
         *_targets(decision),
         *_left(decision, words),
-        *((_AGAIN,) if decision.state.phase == "failed" else ()),
+        *_again(decision),
     )
 
 
@@ -67,7 +66,7 @@ def _validation(decision: Decision, words: Definition) -> Iterator[str]:
         yield f"See why the dry run of {step_name(side.number, words)} failed: {look}"
     stop = what_stopped(state)
     if stop == "TimedOut" and words.approval_required and state.approval is None:
-        yield f"Approve the next one in time: kubernaut approve NAME -n {workflow.namespace}"
+        yield "Approve the next one in time, with kubernaut approve."
     if stop == "ApprovalRejected" and state.approval is not None:
         why = f": {state.approval.reason}" if state.approval.reason else ", and gave no reason"
         yield f"Ask {state.approval.by or 'who rejected it'} what must be different{why}"
@@ -97,13 +96,18 @@ def _left(decision: Decision, words: Definition) -> Iterator[str]:
     if not done or state.rollbacks or state.phase == "completed":
         return
     undoable = []
-    if state.phase == "failed" and words.rollback_strategy == "manual":
+    if state.phase == "failed" and words.rollback_strategy == "manual" and not state.deleting:
         undoable = [step for step in done if can_be_undone(step, words)]
     left = [step for step in done if step not in undoable]
     if left:
         yield f"Check what was left as it is: {step_names(left, words)} completed and {_was(left)} not undone."
     if undoable:
         yield f"Undo {step_names(undoable, words)} if that is better: {command('rollback', decision.workflow)}"
+
+
+def _again(decision: Decision) -> Iterator[str]:
+    if decision.state.phase == "failed":
+        yield f"Remove the cause, then run again what was not done: {command('rerun', decision.workflow)}"
 
 
 def _was(things: Sequence[StepState | SideState]) -> str:

@@ -30,7 +30,7 @@ def changes(before: RunView | None, after: RunView) -> list[str]:
 def _moved(before: StepView | None, after: StepView) -> bool:
     if before is None:
         return after.state != "pending"
-    return (before.state, before.retries) != (after.state, after.retries)
+    return (before.label, before.retries) != (after.label, after.retries)
 
 
 def _rank(step: StepView) -> tuple[int, int]:
@@ -38,8 +38,8 @@ def _rank(step: StepView) -> tuple[int, int]:
 
 
 def _told(step: StepView) -> str:
-    line = f"step {step.number} {step.state}"
-    if step.has_ended and step.started and step.ended:
+    line = f"step {step.number} {step.label}"
+    if step.has_ended and step.label == step.state and step.started and step.ended:
         line += f" after {elapsed((step.ended - step.started) / 1000)}"
     line += f"  {step.name}" if step.name else ""
     line += f"  [{step.action}]"

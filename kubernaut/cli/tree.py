@@ -12,6 +12,8 @@ from kubernaut.cli.view import RunView, StepView
 
 BAR: Final = 20
 NAME_LIMIT: Final = 28
+_STATE_WIDTH: Final = 9
+"""Of executing and completed, the states that most steps have."""
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -31,6 +33,8 @@ LOOKS: Final[dict[str, Look]] = {
     "skipped": Look("◌", "-", "dim yellow"),
     "cancelled": Look("◌", "-", "dim yellow"),
     "rolled_back": Look("↶", "<", "magenta"),
+    "rolling_back": Look("↶", "<", "cyan"),
+    "rollback_failed": Look("✘", "x", "red"),
 }
 PHASE_STYLES: Final = {
     "completed": "bold green",
@@ -40,6 +44,7 @@ PHASE_STYLES: Final = {
 }
 _OUTCOME_STYLES: Final = {"success": "bold green", "partial_success": "bold yellow", "failed": "bold red"}
 _UNKNOWN: Final = Look("?", "?", "dim")
+_WRONG: Final = frozenset({"failed", "rollback_failed"})
 
 
 class Drawing(msgspec.Struct, frozen=True):
@@ -72,16 +77,17 @@ def tree(view: RunView, now: int, *, plain: bool = False, brief: bool = False, n
     lines = [heading(view, now, plain=plain)]
     if view.waiting_idle:
         lines.append(Text(f"{drawing.trunk}   waiting for: {view.waiting_idle}", "yellow"))
-    names, actions = _widths(view, narrow=narrow)
+    widths = _widths(view, narrow=narrow)
     waves = [[step for step in wave if not brief or _stands_out(step)] for wave in view.waves]
     waves = [wave for wave in waves if wave]
     for number, wave in enumerate(waves):
         last = number == len(waves) - 1
         for place, step in enumerate(wave):
             branch, below = _branch(drawing, place, len(wave), last=last)
-            lines.append(_line(step, now, branch, names, actions, plain=plain))
+            lines.append(_line(step, now, branch, widths, plain=plain))
             if step.error:
-                lines.append(Text.assemble((f"{below:<9}", "dim"), (step.error, "red")))
+                style = "red" if step.label in _WRONG else "yellow"
+                lines.append(Text.assemble((f"{below:<9}", "dim"), (step.error, style)))
     errors = [error for error in (view.failure, *view.errors) if error]
     return lines + [Text(f"    {error}", "red") for error in errors]
 
@@ -106,7 +112,7 @@ def look_of(state: str) -> Look:
 
 def about(step: StepView) -> str:
     """Return why a step is as it is, in a few words; empty when there is nothing to say."""
-    parts = [step.waits, step.reason]
+    parts = [step.waits, step.reason if step.reason != step.label else ""]
     if step.state == "failed" and not step.critical:
         parts.append("not critical")
     if step.retries:
@@ -120,14 +126,15 @@ def _bar(view: RunView, drawing: Drawing) -> Text:
     return Text.assemble((drawing.done * done, style), (drawing.left * (BAR - done), "dim"))
 
 
-def _widths(view: RunView, *, narrow: bool) -> tuple[int, int]:
-    """Return the widths of names and actions; 0 leaves the actions out."""
+def _widths(view: RunView, *, narrow: bool) -> tuple[int, int, int]:
+    """Return the widths of names, actions and states; 0 leaves the actions out."""
     names = max((min(len(step.name), NAME_LIMIT) for step in view.steps), default=0)
-    return names, 0 if narrow else max((len(step.action) for step in view.steps), default=0)
+    actions = 0 if narrow else max((len(step.action) for step in view.steps), default=0)
+    return names, actions, max((len(step.label) for step in view.steps), default=0)
 
 
 def _stands_out(step: StepView) -> bool:
-    return step.state in {"executing", "waiting_retry", "failed"}
+    return step.label in {"executing", "waiting_retry", "rolling_back", *_WRONG}
 
 
 def _branch(drawing: Drawing, place: int, count: int, *, last: bool) -> tuple[str, str]:
@@ -141,14 +148,15 @@ def _branch(drawing: Drawing, place: int, count: int, *, last: bool) -> tuple[st
     return branch, trunk if place == count - 1 else f"{trunk} {drawing.trunk}"
 
 
-def _line(step: StepView, now: int, branch: str, names: int, actions: int, *, plain: bool) -> Text:
-    look = look_of(step.state)
+def _line(step: StepView, now: int, branch: str, widths: tuple[int, int, int], *, plain: bool) -> Text:
+    names, actions, states = widths
+    look = look_of(step.label)
     line = Text(f"{branch} ", "dim")
     line.append(f"{look.ascii if plain else look.symbol} {step.number:>2} ", look.style)
     line.append(f"{_cut(step.name, plain=plain):<{names}}  ")
     if actions:
         line.append(f"{step.action:<{actions}}  ", "dim")
-    line.append(f"{step.state:<9}", look.style)
+    line.append(f"{step.label:<{max(states, _STATE_WIDTH)}}", look.style)
     seconds = step.seconds(now)
     line.append(f"  {elapsed(seconds) if seconds is not None else '':>6}")
     line.append(f"  {about(step)}", "dim")

@@ -124,7 +124,7 @@ def test_a_failed_workflow_says_why_and_what_to_do() -> None:
         "recommendedActions": [
             "See why step 2 (name-2) failed: kubectl -n shop describe kubernetesexecution restart-web-step-2",
             "Check what was left as it is: step 1 (name-1) completed and was not undone.",
-            "Remove the cause and apply the workflow again under a new name.",
+            "Remove the cause, then run again what was not done: kubernaut rerun restart-web -n shop",
         ],
     }
 

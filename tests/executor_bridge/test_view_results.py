@@ -13,7 +13,7 @@ from tests.executor_bridge.builders import PLAN, START, a_state, a_step
 from tests.executor_bridge.view import NOW, a_check, a_side, an_approval, shown, some_words, validating
 
 UNDO_BOTH = "Undo step 1 (name-1) and step 2 (name-2) if that is better: kubernaut rollback restart-web -n shop"
-AGAIN = "Remove the cause and apply the workflow again under a new name."
+AGAIN = "Remove the cause, then run again what was not done: kubernaut rerun restart-web -n shop"
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ KEXEC = "kubectl -n shop describe kubernetesexecution restart-web-step"
         pytest.param(
             an_end(phase="failed", phase_times={"validating": START}),
             some_words(approval_required=True),
-            ["Approve the next one in time: kubernaut approve NAME -n shop", AGAIN],
+            ["Approve the next one in time, with kubernaut approve.", AGAIN],
             id="nobody approved it",
         ),
     ],
