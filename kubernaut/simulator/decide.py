@@ -19,6 +19,8 @@ from kubernaut.simulator.execution import Execution, milliseconds, timestamp
 
 DRY_RUN_SHARE: Final = 0.1
 """A dry run takes a tenth of the real thing."""
+_WHOLE_SECOND_MS: Final = 1000
+"""The API server tells when a deletion was in whole seconds: counted from the end of that one, no time is too short."""
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -123,7 +125,8 @@ def _let_go(execution: Execution, script: Script, now: int) -> Act:
         return Leave()
     if script.behaviour.kind != "slow-end":
         return Release()
-    until = milliseconds(execution.metadata.deletion_timestamp) + round(script.behaviour.seconds * 1000)
+    deleted = milliseconds(execution.metadata.deletion_timestamp) + _WHOLE_SECOND_MS
+    until = deleted + round(script.behaviour.seconds * 1000)
     return Wait(until) if now < until else Release()
 
 

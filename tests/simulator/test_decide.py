@@ -135,9 +135,9 @@ def test_a_slowly_ending_one_is_kept_before_anything_else(phase: str) -> None:
 @pytest.mark.parametrize(
     ("form", "seconds", "expected"),
     [
-        # Deleted 5 s after the start.
-        pytest.param("slow-end:10s", 14.9, Wait(START + 15_000), id="before its time it is kept"),
-        pytest.param("slow-end:10s", 15.0, Release(), id="after its time it may go"),
+        # Deleted in the second that begins 5 s after the start.
+        pytest.param("slow-end:10s", 15.9, Wait(START + 16_000), id="before its time it is kept"),
+        pytest.param("slow-end:10s", 16.0, Release(), id="after its time it may go"),
         pytest.param("hang", 5.0, Release(), id="without the annotation it may go at once"),
         pytest.param("", 0.0, Release(), id="also when the workflow is gone and its annotations with it"),
         pytest.param("fial", 5.0, Release(), id="also when the annotation is broken"),
