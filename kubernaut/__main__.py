@@ -10,6 +10,7 @@ COMMANDS = {
     "down": ("kubernaut.cli.stack:down", "End a running system."),
     "demo": ("kubernaut.cli.demo:demo", "Start the system and run the sample workflows, live."),
     "run": ("kubernaut.cli.workflows:run", "Apply a workflow and follow it to its end."),
+    "lint": ("kubernaut.cli.lint:lint", "Tell every error of workflow files, each at its line."),
     "list": ("kubernaut.cli.workflows:list_", "List the runs."),
     "get": ("kubernaut.cli.workflows:get", "Show one run."),
     "watch": ("kubernaut.cli.workflows:watch", "Follow one run live."),

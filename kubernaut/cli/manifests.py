@@ -28,11 +28,11 @@ class Manifest(msgspec.Struct, frozen=True):
     """File and line, for messages."""
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """SafeLoader that leaves times as the text that was written: JSON has no times."""
 
 
-_Loader.yaml_implicit_resolvers = {
+Loader.yaml_implicit_resolvers = {
     letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
@@ -52,7 +52,7 @@ def read(text: str, file: str) -> list[Manifest]:
 
 
 def _documents(text: str, file: str) -> list[Manifest]:
-    loader = _Loader(text)
+    loader = Loader(text)
     manifests = []
     try:
         while loader.check_node():
