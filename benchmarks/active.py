@@ -29,7 +29,11 @@ _ANSWER_SECONDS: Final = 10.0
 async def measure(options: Options, progress: Progress) -> Measure:
     """Start all runs as fast as the API server takes them, and watch until they have ended."""
     names = [f"active-{place}" for place in range(options.active)]
-    async with running(progress, profiles=options.profiles) as system, runs.endings(system) as ends:
+    environment = {"KUBERNAUT_MAX_ACTIVE_WORKFLOWS": str(options.active)}
+    async with (
+        running(progress, environment=environment, profiles=options.profiles) as system,
+        runs.endings(system) as ends,
+    ):
         idle = usage.look(system.pids())
         peaks, answers = usage.Peaks(system.pids), _Answers(system)
         began = time.perf_counter()

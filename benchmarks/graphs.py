@@ -39,7 +39,10 @@ def workflow(
     limit: int = 5,
     annotations: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return a workflow of steps that do nothing but say so; `limit` steps are in flight at once."""
+    """Return a workflow of steps that do nothing but say so; `limit` steps are in flight at once.
+
+    It is not monitored after its last step, because the floor is not.
+    """
     steps = [
         {
             "stepNumber": number,
@@ -59,6 +62,6 @@ def workflow(
         "metadata": metadata,
         "spec": {
             "workflowDefinition": {"name": name, "version": "1", "steps": steps},
-            "executionStrategy": {"parallelismLimit": limit},
+            "executionStrategy": {"parallelismLimit": limit, "monitoring": {"window": "0s"}},
         },
     }

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from scheduler import engine
+from scheduler import controls, deadlines, lifecycle, monitoring, outcomes, progress, validating
 from scheduler.definition import Definition
 from scheduler.draft import Draft
-from scheduler.inputs import Execution, Input
+from scheduler.inputs import Earlier, Execution, Input, Place
 from scheduler.plan import Plan
-from schemas.messages import CommandRefused, Decision
+from schemas.messages import AlertFired, CheckReported, CommandRefused, Decision
 from schemas.run_state import RunState
 
 
@@ -26,6 +26,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """None when they change nothing."""
     strangers: tuple[Input, ...] = ()
     """Inputs that are none of this state's: on the newest state somebody else's, on an older one maybe not yet ours."""
+    wake_at: int = 0
+    """A wake-up that must be armed for this verdict to hold, in ms; 0 when none must."""
 
 
 def decide(plan: Plan, previous: Decision | None, inputs: Sequence[Input]) -> Verdict:
@@ -34,18 +36,22 @@ def decide(plan: Plan, previous: Decision | None, inputs: Sequence[Input]) -> Ve
     `plan` is made of the definition at `previous.state.definition_sequence`; for a new run of the newest change message
     among the inputs.
     """
-    before = previous.state if previous else RunState(phase="planning")
+    before = previous.state if previous else RunState(phase="queued")
     now = max([each.time_ms for each in inputs], default=0)
     now = max(now, previous.now) if previous else now
     draft = Draft(plan, before, now, phase=before.phase if previous else "")
     if previous is None:
         if plan.definition.finished:
             return Verdict(decision=None)  # a run that has ended and is older than the log's retention
-        engine.begin(draft)
+        lifecycle.begin(draft, admitted=any(each.fact == Place(admitted=True) for each in inputs))
+        controls.take(draft, plan.definition)
+        validating.take_approval(draft, plan.definition)
     strangers = tuple(each for each in inputs if not _take(draft, each))
-    engine.go_on(draft)
+    deadlines.expire(draft)
+    progress.go_on(draft)
     if not draft.changed:
-        return Verdict(decision=None, strangers=strangers)
+        due = min(draft.timers.values(), default=0)
+        return Verdict(decision=None, strangers=strangers, wake_at=due if before.wake_at <= now else 0)
     decision = Decision(
         workflow=plan.definition.ref,
         correlation_id=plan.definition.correlation_id,
@@ -57,7 +63,11 @@ def decide(plan: Plan, previous: Decision | None, inputs: Sequence[Input]) -> Ve
         commands=tuple(draft.commands),
         state=draft.finish(),
     )
-    return Verdict(decision=decision, strangers=strangers)
+    return Verdict(decision=decision, strangers=strangers, wake_at=_fresh(decision.state.wake_at, before.wake_at))
+
+
+def _fresh(wake_at: int, before: int) -> int:
+    return wake_at if wake_at != before else 0
 
 
 def may_wait(decision: Decision) -> bool:
@@ -72,9 +82,20 @@ def _take(draft: Draft, seen: Input) -> bool:
     fact = seen.fact
     match fact:
         case Definition():
-            engine.take_workflow(draft, fact)
+            lifecycle.take_workflow(draft, fact)
         case Execution():
-            return engine.take_execution(draft, fact)
+            return outcomes.take_execution(draft, fact)
         case CommandRefused():
-            engine.take_refusal(draft, fact)
+            outcomes.take_refusal(draft, fact)
+        case CheckReported():
+            outcomes.take_check(draft, fact)
+        case AlertFired():
+            monitoring.take_alert(draft, fact.alert, fact.message)
+        case Place() if fact.admitted:
+            lifecycle.admit(draft)
+            controls.take_later(draft)
+        case Earlier():
+            lifecycle.take_earlier(draft, fact.steps)
+        case _:
+            pass  # a wake-up, or no place yet: the timers and the phase say what follows
     return True

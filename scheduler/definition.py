@@ -5,15 +5,45 @@ An object that cannot be read is a definition with errors, so that its run fails
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 import msgspec
 
 from schemas.fields import ObjectMeta
 from schemas.messages import WorkflowChanged, WorkflowRef
-from schemas.names import FINALIZER, digest
+from schemas.names import (
+    ANNOTATION_APPROVAL,
+    ANNOTATION_APPROVAL_REASON,
+    ANNOTATION_APPROVED_PLAN,
+    ANNOTATION_APPROVER,
+    ANNOTATION_RERUN_OF,
+    FINALIZER,
+    REQUEST_GROUP,
+    REQUEST_KIND,
+    digest,
+)
 from schemas.workflow import Control, WorkflowExecution, WorkflowSpec
 from schemas.workflow_status import TERMINAL_PHASES
+
+WORDS: Final = 256
+"""Characters of a person's name or reason that are kept."""
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """The approval annotations of an object."""
+
+    verdict: str
+    """As it was written: approved, rejected or anything else."""
+    by: str
+    reason: str
+    plan: str
+    """Digest of the plan that is meant; empty when none is named."""
+
+    @property
+    def mark(self) -> str:
+        """Return what differs between any two of them."""
+        return digest("approval", self.verdict, self.by, self.reason, self.plan)
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +73,14 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     was lost or is older than its retention."""
     finished: bool = False
     """The object's status shows a final phase."""
+    approval: Approval | None = None
+    """What stands on the object about its approval, whoever wrote it."""
+    owned: bool = False
+    """A RemediationRequest owns it."""
+    created_at: int = 0
+    """When it was created, in ms since 1970."""
+    rerun_of: str = ""
+    """Uid of the run that this one runs again; empty for none."""
     errors: tuple[str, ...] = ()
 
 
@@ -94,8 +132,36 @@ def read(body: WorkflowChanged, *, uid: str, namespace: str, sequence: int) -> D
         size=memoryview(body.object).nbytes,
         decided=shown.sequence,
         finished=shown.phase in TERMINAL_PHASES,
+        approval=_approval(metadata.annotations),
+        owned=any(_is_request(owner) for owner in metadata.owner_references),
+        created_at=_milliseconds(metadata.creation_timestamp),
+        rerun_of=metadata.annotations.get(ANNOTATION_RERUN_OF, "")[:64],
         errors=errors,
     )
+
+
+def _approval(annotations: dict[str, str]) -> Approval | None:
+    verdict = annotations.get(ANNOTATION_APPROVAL, "")
+    if not verdict:
+        return None
+    return Approval(
+        verdict=verdict[:64],
+        by=annotations.get(ANNOTATION_APPROVER, "")[:WORDS],
+        reason=annotations.get(ANNOTATION_APPROVAL_REASON, "")[:WORDS],
+        plan=annotations.get(ANNOTATION_APPROVED_PLAN, "")[:64],
+    )
+
+
+def _is_request(owner: dict[str, Any]) -> bool:
+    group = str(owner.get("apiVersion", "")).partition("/")[0]
+    return owner.get("kind") == REQUEST_KIND and group == REQUEST_GROUP
+
+
+def _milliseconds(time: str | None) -> int:
+    try:
+        return int(datetime.fromisoformat(time or "").timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return 0
 
 
 def control_of(definition: Definition) -> Control:

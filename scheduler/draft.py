@@ -1,26 +1,26 @@
 """A decision in the making: the state as it changes, the transitions and commands so far. Pure.
 
-Holds the bookkeeping (what is ready, in flight, settled) so that the rules in `engine` speak of steps only. What is
-commanded here is in flight in the state that comes out: a decision reserves, it never waits to see the effect.
+Holds the bookkeeping (what is ready, in flight, settled, due) so that the rules of the phases speak of steps only. What
+is commanded here is in flight in the state that comes out: a decision reserves, it never waits to see the effect.
 """
 
 from __future__ import annotations
 
 from bisect import insort
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from scheduler.plan import Plan
 from scheduler.transitions import run_after, step_after
-from schemas.actions import ACTIONS
-from schemas.messages import Command, CreateExecution, DeleteExecution, Refusal, ReleaseExecution, Transition
-from schemas.names import execution_name, idempotency_key
-from schemas.run_state import RunState, StepState
-from schemas.workflow import DEFAULT_STEP_TIMEOUT
+from schemas.messages import Command, Refusal, ReleaseWorkflow, Transition
+from schemas.run_state import RunState, SideState, StepState
 from schemas.workflow_status import TERMINAL_PHASES, TERMINAL_STEP_PHASES
 
 replace = msgspec.structs.replace
+
+STOPPABLE: Final = frozenset({"workflow", "phase"})
+"""Timers that stand still while the run is paused."""
 
 
 class Draft:
@@ -32,14 +32,18 @@ class Draft:
         self.now = now
         self.before = state
         self.steps = list(state.steps)
+        self.sides: dict[str, list[SideState]] = {"dry_run": list(state.dry_runs), "rollback": list(state.rollbacks)}
         self.ready = list(state.ready)
         self.in_flight = state.in_flight
         self.settled = state.settled
+        self.timers = state.timers
         self.fields: dict[str, Any] = {}
         self.transitions: list[Transition] = []
         self.refusals: list[Refusal] = []
         self.commands: list[Command] = []
         self.phase = phase
+        self.touched = False
+        """A step or a side changed without a transition."""
 
     @property
     def ended(self) -> bool:
@@ -49,7 +53,14 @@ class Draft:
     @property
     def changed(self) -> bool:
         """Whether anything is to be recorded."""
-        return bool(self.fields or self.transitions or self.commands or self.refusals)
+        return bool(
+            self.fields
+            or self.transitions
+            or self.commands
+            or self.refusals
+            or self.touched
+            or self.timers is not self.before.timers
+        )
 
     def get(self, field: str) -> Any:
         """Return a field of the state as it is now."""
@@ -62,35 +73,58 @@ class Draft:
     def put(self, step: StepState) -> None:
         """Store the state of a step."""
         self.steps[self.plan.place[step.number]] = step
+        self.touched = True
+
+    def side(self, purpose: str, number: int) -> SideState:
+        """Return the dry run or the rollback of a step; there must be one."""
+        return self.sides[purpose][self.plan.place[number]]
+
+    def put_side(self, purpose: str, side: SideState) -> None:
+        """Store the state of a dry run or a rollback, and keep the count of what is in flight right."""
+        place = self.plan.place[side.number]
+        before = self.sides[purpose][place]
+        self.in_flight += (side.phase == "executing") - (before.phase == "executing")
+        self.sides[purpose][place] = side
+        self.touched = True
+
+    def arm(self, name: str, at: int) -> None:
+        """Note that something is due at `at`, in ms; while the run is paused some timers stand still."""
+        if name in STOPPABLE and self.get("paused_at"):
+            self.fields["stopped"] = {**self.get("stopped"), name: at - self.get("paused_at")}
+            return
+        self.timers = {**self.timers, name: at}
+
+    def disarm(self, *names: str) -> None:
+        """Forget what was due."""
+        if any(name in self.timers for name in names):
+            self.timers = {name: at for name, at in self.timers.items() if name not in names}
+        stopped = self.get("stopped")
+        if any(name in stopped for name in names):
+            self.fields["stopped"] = {name: left for name, left in stopped.items() if name not in names}
 
     def move_run(self, event: str, what: str = "", *, reason: str = "", message: str = "") -> None:
         """Take the run through an event; `what` is its public event, if it has one."""
         after = run_after(self.phase, event)
-        if what:
-            self.transitions.append(
-                Transition(
-                    entity="workflow",
-                    what=what,
-                    before=self.phase,
-                    after=after,
-                    reason=reason or event,
-                    message=message,
-                )
-            )
+        self._note_run(what, after, reason or event, message)
         self.phase = after
         self.fields["phase"] = after
-        times = dict(self.get("phase_times"))
-        times.setdefault(after, self.now)
-        self.fields["phase_times"] = times
+        self.note_time(after)
         if after in TERMINAL_PHASES:
             self.fields["ended_at"] = self.now
 
+    def note_time(self, name: str) -> None:
+        """Record when a phase began, or another moment of the run, the first time."""
+        times = self.get("phase_times")
+        if name not in times:
+            self.fields["phase_times"] = {**times, name: self.now}
+
     def tell_run(self, what: str, *, reason: str, message: str = "") -> None:
         """Record a public event of the run that leaves its phase as it is."""
+        self._note_run(what, self.phase, reason, message)
+
+    def _note_run(self, what: str, after: str, reason: str, message: str) -> None:
         self.transitions.append(
-            Transition(
-                entity="workflow", what=what, before=self.phase, after=self.phase, reason=reason, message=message
-            )
+            Transition(entity="workflow", what=what, before=self.phase, after=after, reason=reason, message=message)
         )
 
     def move_step(
@@ -100,8 +134,10 @@ class Draft:
         before = self.step(number)
         after = step_after(before.phase, event)
         self._count(before, after)
-        if after in TERMINAL_STEP_PHASES:
-            changes.setdefault("ended_at", self.now)
+        if after in TERMINAL_STEP_PHASES and "ended_at" not in changes:
+            changes["ended_at"] = self.now
+        if after != "executing":
+            changes["ending"] = ""
         step = replace(before, phase=after, reason=reason, **changes)
         self.put(step)
         self.transitions.append(
@@ -120,64 +156,52 @@ class Draft:
         return step
 
     def make_ready(self, number: int) -> None:
-        """Note that nothing but the limit keeps the step from starting."""
-        insort(self.ready, number)
+        """Note that nothing but the limit keeps the step (or its dry run, or its rollback) from starting."""
+        if number not in self.ready:
+            insort(self.ready, number)
 
-    def start(self, number: int) -> None:
-        """Command the execution of a ready step: from here on it is in flight."""
-        self.ready.remove(number)
-        step, definition = self.plan.step(number), self.plan.definition
-        attempt = self.step(number).attempt + 1
-        hold = not ACTIONS[step.action].idempotent
-        self.move_step(number, "commanded", "ready", attempt=attempt, started_at=self.now, held=hold)
-        self.commands.append(
-            CreateExecution(
-                name=execution_name(definition.ref.name, number, attempt),
-                step=number,
-                attempt=attempt,
-                action=step.action,
-                parameters=step.parameters,
-                target_cluster=step.target_cluster,
-                timeout=step.timeout or DEFAULT_STEP_TIMEOUT,
-                idempotency_key=idempotency_key(definition.ref.uid, number, attempt),
-                hold=hold,
-            )
-        )
+    def refuse(self, operation: str, message: str) -> None:
+        """Record that a request of a person is not carried out; said once for each wording."""
+        known = self.get("refusals")
+        if known.get(operation) != message:
+            self.fields["refusals"] = {**known, operation: message}
+            self.refusals.append(Refusal(operation=operation, message=f"{operation} is refused: {message}"))
 
-    def release(self, number: int, *, gone: bool = False) -> None:
-        """Command that our finalizer is taken off the step's execution, if it carries one and is not gone."""
-        step = self.step(number)
-        if step.held and step.execution_uid and not gone:
-            self.commands.append(ReleaseExecution(name=self.name_of(step), uid=step.execution_uid, step=number))
-        if step.held:
-            self.put(replace(step, held=False))
+    def grant(self, operation: str) -> None:
+        """Forget that an operation was refused: it is accepted now."""
+        known = self.get("refusals")
+        if operation in known:
+            self.fields["refusals"] = {name: text for name, text in known.items() if name != operation}
 
-    def delete(self, number: int) -> None:
-        """Command the deletion of the step's execution. Only for one whose creation was observed."""
-        step = self.step(number)
-        self.commands.append(
-            DeleteExecution(name=self.name_of(step), uid=step.execution_uid, step=number, hold=step.held)
-        )
-        self.put(replace(step, held=False))
-
-    def name_of(self, step: StepState) -> str:
-        """Return the name of the execution of the step's attempt."""
-        return execution_name(self.plan.definition.ref.name, step.number, step.attempt)
+    def let_go(self) -> None:
+        """The end is recorded by this decision: our finalizer may come off the object."""
+        if self.get("held"):
+            self.fields["held"] = False
+            self.commands.append(ReleaseWorkflow())
 
     def finish(self) -> RunState:
         """Return the state after the decision."""
+        told = sum(1 for transition in self.transitions if transition.what)
+        due = min(self.timers.values(), default=0)
+        armed = self.before.wake_at
+        if due and (armed <= self.now or due < armed):
+            armed = due
         return replace(
             self.before,
             steps=tuple(self.steps),
+            dry_runs=tuple(self.sides["dry_run"]),
+            rollbacks=tuple(self.sides["rollback"]),
             ready=tuple(self.ready),
             in_flight=self.in_flight,
             settled=self.settled,
-            announced=self.before.announced + len(self.transitions),
+            announced=self.before.announced + told,
+            timers=self.timers,
+            wake_at=armed,
             **self.fields,
         )
 
     def _count(self, step: StepState, after: str) -> None:
         self.in_flight += (after == "executing") - (step.phase == "executing")
         self.settled += (after in TERMINAL_STEP_PHASES) - (step.phase in TERMINAL_STEP_PHASES)
-        if step.phase == "pending" and after != "executing" and step.number in self.ready:
+        if after not in {"executing", step.phase} and step.number in self.ready:
             self.ready.remove(step.number)

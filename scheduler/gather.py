@@ -9,18 +9,25 @@ import msgspec
 from runtime.ports import Log, Stored
 from scheduler.definition import Definition
 from scheduler.definition import read as read_definition
-from scheduler.inputs import Input, read_execution
+from scheduler.inputs import Earlier, Input, Place, read_execution
 from scheduler.plan import Plan, make
 from schemas import subjects
 from schemas.cloudevents import from_message
 from schemas.messages import (
+    AlertFired,
     Cause,
+    CheckReported,
     CommandRefused,
     Decision,
     ExecutionChanged,
+    Learned,
+    QueueDecided,
+    TimerDue,
     WorkflowChanged,
     decode,
 )
+from schemas.run_state import LearnedAction, RunState
+from schemas.workflow import AdaptiveOrchestration
 
 REMEMBERED = 20_000
 """Weight of all runs together that are kept in memory; one is about 2 KB, so about 40 MB at most."""
@@ -35,6 +42,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan | None = None
     fresh: bool = False
     """Just read from the log, not from memory."""
+    left: bool = False
+    """The run has ended and the queue certainly does not hold it any more."""
 
 
 class Memory:
@@ -85,7 +94,7 @@ async def load(log: Log, uid: str) -> Known:
     definition = await log.get(subjects.LOG.name, previous.state.definition_sequence)
     if definition is None:  # past retention: the object as it is now; its spec cannot have changed
         definition = await newest_definition(log, previous.workflow.namespace, uid)
-    plan = plan_of(definition) if definition else None
+    plan = await _plan_again(log, definition, previous.state) if definition else None
     return Known(previous=previous, sequence=stored.sequence, plan=plan, fresh=True)
 
 
@@ -104,20 +113,59 @@ def decode_decision(stored: Stored) -> Decision:
     return body
 
 
-def plan_of(stored: Stored) -> Plan | None:
-    """Plan the definition in a change message; None when it holds none. Raises like `read_input`."""
+async def _plan_again(log: Log, stored: Stored, state: RunState) -> Plan | None:
+    """Plan the definition in a change message as it was planned; None when it holds none. Raises like `read_input`."""
     seen = read_input(stored)
-    return make(seen.fact) if seen and isinstance(seen.fact, Definition) else None
+    if seen is None or not isinstance(seen.fact, Definition):
+        return None
+    return make(seen.fact, state.learned) if state.plan else await plan_anew(log, seen.fact)
+
+
+async def plan_anew(log: Log, definition: Definition) -> Plan:
+    """Plan a definition for the first time, with what earlier runs showed where it asks for that."""
+    asked = definition.spec.adaptive_orchestration if definition.spec else AdaptiveOrchestration()
+    if not (asked.learning_from_history or asked.dynamic_step_adjustment):
+        return make(definition)
+    stored = await log.last(subjects.LEARNED_STREAM.name, subjects.LEARNED)
+    return make(definition, _learned(stored))
+
+
+def _learned(stored: Stored | None) -> dict[str, LearnedAction]:
+    """Return the figures in the bucket; none when they cannot be read: a plan is possible without them."""
+    try:
+        body = decode(stored.headers.get("ce-type", ""), stored.data) if stored else None
+    except (ValueError, msgspec.MsgspecError):
+        return {}
+    return body.actions if isinstance(body, Learned) else {}
+
+
+async def earlier_run(log: Log, uid: str) -> Input | None:
+    """Read how the run ended that is run again; None when the log does not know it any more."""
+    stored = await log.last(subjects.LOG.name, subjects.decision(uid))
+    if stored is None:
+        return None
+    try:
+        decision = decode_decision(stored)
+    except (ValueError, TypeError, msgspec.MsgspecError):
+        return None
+    cause = Cause(stored.headers["ce-id"], stored.sequence, stored.headers["ce-type"])
+    return Input(cause=cause, time_ms=stored.time_ms, fact=Earlier(decision.state.steps))
+
+
+_UID_TOKEN = {"change": 4, "timer": 3}
+"""Where subjects name the workflow's uid; the others as their third token."""
 
 
 def workflow_of(subject: str) -> str:
     """Return the workflow uid that a subject of the scheduler's inputs names."""
     tokens = subject.split(".")
-    return tokens[4] if tokens[1] == "change" else tokens[2]
+    return tokens[_UID_TOKEN.get(tokens[1], 2)]
 
 
 def read_input(stored: Stored) -> Input | None:
     """Read a message; None for a kind that nothing is decided on. Pure.
+
+    A decision of the queue is read as the place of a run that it admits: it is handed to those only.
 
     Raises MalformedError, UnknownTypeError or msgspec.MsgspecError for one that can never be handled.
     """
@@ -131,6 +179,8 @@ def read_input(stored: Stored) -> Input | None:
             return Input(cause=cause, time_ms=stored.time_ms, fact=fact)
         case ExecutionChanged():
             return Input(cause=cause, time_ms=stored.time_ms, fact=read_execution(body))
-        case CommandRefused():
+        case CommandRefused() | CheckReported() | AlertFired() | TimerDue():
             return Input(cause=cause, time_ms=stored.time_ms, fact=body)
+        case QueueDecided():
+            return Input(cause=cause, time_ms=stored.time_ms, fact=Place(admitted=True))
     return None

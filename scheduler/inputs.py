@@ -6,19 +6,27 @@ read counts as one in an unknown phase.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import msgspec
 
 from scheduler.definition import Definition
-from schemas.execution import KNOWN_PHASES, KubernetesExecutionSpec, KubernetesExecutionStatus
+from schemas.execution import KNOWN_PHASES, KubernetesExecutionSpec, KubernetesExecutionStatus, Purpose
 from schemas.fields import ObjectMeta
-from schemas.messages import Cause, CommandRefused, ExecutionChanged
+from schemas.messages import AlertFired, Cause, CheckReported, CommandRefused, ExecutionChanged, TimerDue
+from schemas.run_state import StepState
+from schemas.targets import NO_NAMESPACE, Target
 
 RESULT_LIMIT = 1024
 """Bytes of a step's result that are kept in the state; the whole is in the change message."""
 ERROR_LIMIT = 1024
 """Characters of an error that are kept."""
+
+TOUCHED_LIMIT = 16
+"""Resources of one step that are kept, to be watched in monitoring."""
+FINDINGS_LIMIT = 16
+FINDING_LIMIT = 256
+"""Findings of one dry run that are kept, and characters of each."""
 
 Ending = Literal["", "completed", "failed", "deleted"]
 
@@ -41,10 +49,37 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """It does not exist any more."""
     known_phase: bool = True
     """Whether its phase is one that we know."""
+    purpose: Purpose = "execute"
     reason: str = ""
     error: str = ""
+    retryable: bool = True
+    """Whether trying again may help, as the executor said; it may when nothing was said."""
+    executed: bool = True
+    """Whether anything was carried out; unless the executor said no, it may have been."""
     result: dict[str, Any] | None = None
     affected: int = 0
+    touched: tuple[str, ...] | None = None
+    """What was really changed, as `Kind/namespace/name`; None when the executor did not say."""
+    pre_image: dict[str, Any] | None = None
+    """What it was like before, as the executor reported it."""
+    findings: tuple[str, ...] = ()
+    """Of a dry run: what would change, and after `!` what may go wrong."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What the queue of runs decided about this one."""
+
+    admitted: bool
+    """It may run; otherwise it waits."""
+
+
+class Earlier(msgspec.Struct, frozen=True):
+    """How the run ended that this one runs again."""
+
+    steps: tuple[StepState, ...]
+
+
+Fact = Definition | Execution | CommandRefused | CheckReported | TimerDue | AlertFired | Place | Earlier
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +87,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
 
     cause: Cause
     time_ms: int
-    fact: Definition | Execution | CommandRefused
+    fact: Fact
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -76,6 +111,7 @@ def read_execution(body: ExecutionChanged) -> Execution:
         status, known = KubernetesExecutionStatus(), False
     ending = _ending(status, deleted=body.deleted)
     reason, error = _failure(status, ending)
+    failure, purpose = status.failure, envelope.spec.purpose
     return Execution(
         name=envelope.metadata.name,
         uid=envelope.metadata.uid,
@@ -89,7 +125,13 @@ def read_execution(body: ExecutionChanged) -> Execution:
         known_phase=known,
         reason=reason,
         error=error[:ERROR_LIMIT],
+        purpose=purpose,
+        retryable=failure is None or failure.retryable is not False,
+        executed=failure is None or failure.executed is not False,
         result=_result(envelope.status) if ending == "completed" else None,
+        touched=_touched(status),
+        pre_image=_pre_image(status),
+        findings=_findings(envelope.status, status) if ending and purpose == "dry_run" else (),
         affected=len(status.execution_results.resources_affected) if status.execution_results else 0,
     )
 
@@ -122,3 +164,43 @@ def _result(status: msgspec.Raw) -> dict[str, Any] | None:
         return None
     size = len(msgspec.json.encode(results))
     return results if size <= RESULT_LIMIT else {"shortened": True, "bytes": size}
+
+
+def _touched(status: KubernetesExecutionStatus) -> tuple[str, ...] | None:
+    """Return what was really changed: an entry that says `simulated` was not."""
+    results = status.execution_results
+    if results is None or not results.resources_affected:
+        return None
+    found = []
+    for entry in results.resources_affected[:TOUCHED_LIMIT]:
+        if not isinstance(entry, dict) or entry.get("simulated") is True:
+            continue
+        kind, name, namespace = entry.get("kind"), entry.get("name"), entry.get("namespace", "")
+        if _is_word(kind) and _is_word(name) and _is_word(namespace) and name:
+            found.append(str(Target(kind, "" if kind in NO_NAMESPACE else namespace, name)))
+    return tuple(found)
+
+
+def _is_word(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and len(value) <= FINDING_LIMIT
+
+
+def _pre_image(status: KubernetesExecutionStatus) -> dict[str, Any] | None:
+    information = status.rollback_information
+    image = information.get("preImage") if isinstance(information, dict) else None
+    if not isinstance(image, dict) or len(msgspec.json.encode(image)) > RESULT_LIMIT:
+        return None
+    return image
+
+
+def _findings(raw: msgspec.Raw, status: KubernetesExecutionStatus) -> tuple[str, ...]:
+    results = _ANY.decode(raw).get("executionResults")
+    if not isinstance(results, dict):
+        return ()
+    changes, issues = results.get("resourceChanges"), results.get("potentialIssues")
+    warnings = status.execution_results.warnings if status.execution_results else ()
+    found = [text for text in (changes if isinstance(changes, list) else []) if isinstance(text, str)]
+    found += [
+        f"!{text}" for text in [*(issues if isinstance(issues, list) else []), *warnings] if isinstance(text, str)
+    ]
+    return tuple(text[:FINDING_LIMIT] for text in found[:FINDINGS_LIMIT])

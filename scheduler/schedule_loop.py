@@ -21,13 +21,27 @@ from scheduler import metrics
 from scheduler.announce import SOURCE
 from scheduler.decide import Verdict, decide, may_wait
 from scheduler.definition import Definition
-from scheduler.gather import Known, Memory, load, newest_definition, read_input, workflow_of
-from scheduler.inputs import Execution, Input
-from scheduler.plan import make
+from scheduler.gather import (
+    Known,
+    Memory,
+    earlier_run,
+    load,
+    newest_definition,
+    plan_anew,
+    read_input,
+    workflow_of,
+)
+from scheduler.inputs import Execution, Input, Place
+from scheduler.lifecycle import needs_place, turn_of
+from scheduler.plan import Plan
+from scheduler.queue_desk import Desk, admissions
+from scheduler.shares import shares
+from scheduler.wake import Waker
 from schemas import subjects
 from schemas.cloudevents import Event, traceparent
-from schemas.messages import TYPE_OF, Decision, encode
+from schemas.messages import TYPE_OF, Cause, Decision, TimerDue, encode
 from schemas.names import digest
+from schemas.workflow_status import TERMINAL_PHASES
 
 IN_HAND = 512
 SIDE_BY_SIDE = 128
@@ -50,8 +64,11 @@ class Batch:
 class Scheduler:
     """Decides on the messages of the log."""
 
-    def __init__(self, log: Log, logger: structlog.typing.FilteringBoundLogger) -> None:
+    def __init__(self, log: Log, desk: Desk, waker: Waker, logger: structlog.typing.FilteringBoundLogger) -> None:
+        """`desk`: hands out the places of the queue; `waker`: arms the wake-ups of runs."""
         self._log = log
+        self._desk = desk
+        self._waker = waker
         self._logger = logger
         self._memory = Memory()
         self._backoff = Backoff(first=0.5, most=5.0)
@@ -59,9 +76,31 @@ class Scheduler:
 
     async def pull(self) -> None:
         """Take messages from the log for ever."""
+        queue = subjects.decision(subjects.QUEUE)
         async with aclosing(self._log.consume(subjects.SCHEDULER, in_hand=IN_HAND)) as deliveries:
             async for delivery in deliveries:
+                if delivery.message.subject == queue:
+                    await self._hand_out(delivery)
+                else:
+                    self.work.add(workflow_of(delivery.message.subject), delivery)
+
+    async def pull_wake_ups(self) -> None:
+        """Take the wake-ups that are due for ever."""
+        async with aclosing(self._log.consume(subjects.TIMER_CONSUMER, in_hand=IN_HAND)) as deliveries:
+            async for delivery in deliveries:
                 self.work.add(workflow_of(delivery.message.subject), delivery)
+
+    async def _hand_out(self, delivery: Delivery) -> None:
+        """Give a decision of the queue to every run that got a place by it."""
+        try:
+            admitted = admissions(delivery.message)
+        except (ValueError, TypeError, msgspec.MsgspecError) as error:
+            await bury(self._log, delivery, consumer=subjects.SCHEDULER.name, error=str(error))
+            return
+        if not admitted:
+            await delivery.ack()
+        for uid, part in zip(admitted, shares(delivery, len(admitted)), strict=True):
+            self.work.add(uid, part)
 
     async def handle(self, uid: str, deliveries: list[Delivery]) -> None:
         """Decide on all waiting messages of one workflow, publish, then acknowledge."""
@@ -92,6 +131,8 @@ class Scheduler:
                 batch.inputs.append(seen)
                 if isinstance(seen.fact, Execution) and not seen.fact.known_phase:
                     metrics.UNKNOWN_PHASES.inc()
+                if isinstance(seen.fact, TimerDue):
+                    metrics.TIMER_LATENESS.observe(max(0, seen.time_ms - seen.fact.due_at) / 1000)
 
     async def _settle(self, uid: str, batch: Batch) -> None:
         known = self._memory.get(uid) or await load(self._log, uid)
@@ -101,20 +142,59 @@ class Scheduler:
                 metrics.IGNORED.inc(len(taken))
                 self._logger.warning("no_such_workflow", workflow=uid, messages=[i.cause.id for i in taken])
                 return
+            taken = await self._with_place(known.plan, known.previous, taken)
             verdict = decide(known.plan, known.previous, taken)
             if verdict.decision is not None and may_wait(verdict.decision) and await self._grow(uid, batch):
                 continue
             if verdict.strangers and not known.fresh:
                 known = await load(self._log, uid)
-            elif verdict.decision is None:
-                self._ignore(uid, known, verdict, taken)
-                return
-            elif await self._publish(uid, known, verdict.decision, taken):
-                return
-            else:
+                continue
+            if verdict.wake_at:
+                await self._waker.arm(uid, verdict.wake_at)
+            if verdict.decision is None:
+                known = self._ignore(uid, known, verdict, taken)
+            elif (published := await self._publish(uid, known, verdict.decision, taken)) is None:
                 known = await load(self._log, uid)
+                continue
+            else:
+                known = published
+            place = await self._at_the_desk(uid, known)
+            if place is None:
+                return
+            batch.inputs = [place]
         message = f"{TRIES} others were first in a row"
         raise UnavailableError(message)
+
+    async def _with_place(self, plan: Plan, previous: Decision | None, taken: list[Input]) -> list[Input]:
+        """Add what the queue says of a new run, and how the run ended that one with a place runs again."""
+        if previous is not None and previous.state.phase != "queued":
+            return taken
+        definition = plan.definition
+        if previous is None and needs_place(definition) and not any(isinstance(i.fact, Place) for i in taken):
+            now = max(each.time_ms for each in taken)
+            admitted, cause = await self._desk.ask(turn_of(definition), taken[0].cause, now=now)
+            taken = [*taken, Input(cause=cause, time_ms=0, fact=Place(admitted=admitted))]
+        if definition.rerun_of and any(each.fact == Place(admitted=True) for each in taken):
+            earlier = await earlier_run(self._log, definition.rerun_of)
+            taken = [*taken, earlier] if earlier else taken
+        return taken
+
+    async def _at_the_desk(self, uid: str, known: Known) -> Input | None:
+        """What the queue must know before anything is acknowledged: who still waits, and who has ended.
+
+        A run that waits asks again now that the log says so (decision record 0009); returns its place, if any.
+        """
+        previous = known.previous
+        if previous is None or known.left:
+            return None
+        cause = Cause(decision_event(previous).id, known.sequence, TYPE_OF[Decision])
+        if previous.state.phase == "queued" and previous.state.queue is not None:
+            admitted, why = await self._desk.ask(previous.state.queue, cause, now=previous.now)
+            return Input(cause=why, time_ms=previous.now, fact=Place(admitted=True)) if admitted else None
+        if previous.state.phase in TERMINAL_PHASES:
+            await self._desk.leave(uid, cause, now=previous.now)
+            self._memory.put(uid, msgspec.structs.replace(known, left=True, fresh=False))
+        return None
 
     async def _grow(self, uid: str, batch: Batch) -> bool:
         """Wait a moment, once a batch, for what comes right behind; whether anything did."""
@@ -136,7 +216,7 @@ class Scheduler:
         if not definitions:
             return known, inputs
         began = time.perf_counter()
-        plan = make(definitions[-1])
+        plan = await plan_anew(self._log, definitions[-1])
         metrics.PLANNING_SECONDS.observe(time.perf_counter() - began)
         return msgspec.structs.replace(known, plan=plan), inputs
 
@@ -144,21 +224,25 @@ class Scheduler:
         stored = await newest_definition(self._log, "*", uid)
         return read_input(stored) if stored else None
 
-    def _ignore(self, uid: str, known: Known, verdict: Verdict, inputs: list[Input]) -> None:
+    def _ignore(self, uid: str, known: Known, verdict: Verdict, inputs: list[Input]) -> Known:
         metrics.IGNORED.inc(len(inputs))
+        known = msgspec.structs.replace(known, fresh=False)
         if known.previous is not None:
-            self._memory.put(uid, msgspec.structs.replace(known, fresh=False))
+            self._memory.put(uid, known)
         for stranger in verdict.strangers:
             self._logger.warning("not_of_this_run", workflow=uid, message=stranger.cause.id)
+        return known
 
-    async def _publish(self, uid: str, known: Known, decision: Decision, inputs: list[Input]) -> bool:
+    async def _publish(self, uid: str, known: Known, decision: Decision, inputs: list[Input]) -> Known | None:
+        """Publish a decision and return what is known then; None when somebody else was first."""
         event = decision_event(decision)
         try:
             published = await self._log.publish(event, expect=known.sequence)
         except ConflictError:
-            return False
+            return None
         plan = known.plan
-        self._memory.put(uid, Known(previous=decision, sequence=published.sequence, plan=plan))
+        now_known = Known(previous=decision, sequence=published.sequence, plan=plan)
+        self._memory.put(uid, now_known)
         if not published.duplicate and plan is not None:
             metrics.count(decision, plan, inputs)
         self._logger.info(
@@ -175,7 +259,7 @@ class Scheduler:
             correlation=decision.correlation_id,
             trace=event.traceparent,
         )
-        return True
+        return now_known
 
 
 def decision_event(decision: Decision) -> Event:

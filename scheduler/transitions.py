@@ -11,35 +11,38 @@ from typing import Final, cast
 from schemas.workflow_status import Phase, StepPhase
 
 RUN: Final[dict[tuple[str, str], Phase]] = {
-    ("", "admitted"): "planning",
     ("", "queued"): "queued",
+    ("", "admitted"): "planning",
     ("queued", "admitted"): "planning",
+    ("queued", "cancelled"): "cancelled",
     ("planning", "planned"): "validating",
     ("planning", "refused"): "failed",
+    ("planning", "cancelled"): "cancelled",
     ("validating", "started"): "executing",
     ("validating", "refused"): "failed",
+    ("validating", "cancelled"): "cancelled",
     ("executing", "steps_ended"): "completed",
     ("executing", "steps_ended_monitored"): "monitoring",
-    ("executing", "critical_step_failed"): "failed",
-    ("executing", "critical_step_failed_automatic"): "rolling_back",
+    ("executing", "run_failed"): "failed",
+    ("executing", "roll_back"): "rolling_back",
+    ("executing", "cancelled"): "cancelled",
     ("monitoring", "verified"): "completed",
     ("monitoring", "monitoring_timed_out"): "completed",
     ("monitoring", "alert_fired"): "failed",
-    ("rolling_back", "rolled_back"): "failed",
-    ("failed", "rollback_asked"): "rolling_back",
-    ("queued", "cancelled"): "cancelled",
-    ("planning", "cancelled"): "cancelled",
-    ("validating", "cancelled"): "cancelled",
-    ("executing", "cancelled"): "cancelled",
-    ("executing", "cancelled_rollback"): "rolling_back",
+    ("monitoring", "roll_back"): "rolling_back",
     ("monitoring", "cancelled"): "cancelled",
+    ("rolling_back", "rolled_back"): "failed",
+    ("rolling_back", "rolled_back_cancelled"): "cancelled",
     ("rolling_back", "cancelled"): "cancelled",
+    ("failed", "rollback_asked"): "rolling_back",
 }
 
 STEP: Final[dict[tuple[str, str], StepPhase]] = {
     ("pending", "commanded"): "executing",
     ("pending", "skipped"): "skipped",
+    ("pending", "failed"): "failed",
     ("pending", "cancelled"): "cancelled",
+    ("pending", "retry_planned"): "waiting_retry",
     ("executing", "observed"): "executing",
     ("executing", "completed"): "completed",
     ("executing", "failed"): "failed",
@@ -47,9 +50,13 @@ STEP: Final[dict[tuple[str, str], StepPhase]] = {
     ("executing", "skipped"): "skipped",
     ("executing", "retry_planned"): "waiting_retry",
     ("waiting_retry", "commanded"): "executing",
+    ("waiting_retry", "retry_planned"): "waiting_retry",
+    ("waiting_retry", "failed"): "failed",
     ("waiting_retry", "cancelled"): "cancelled",
     ("waiting_retry", "skipped"): "skipped",
     ("completed", "rolled_back"): "rolled_back",
+    ("failed", "retry_asked"): "waiting_retry",
+    ("skipped", "revived"): "pending",
 }
 
 
@@ -79,8 +86,7 @@ def _after(
 
 _HEAD = """# States
 
-Made by `make generate` from the tables in `scheduler/transitions.py`; a pair that is not drawn is refused.
-Retries, monitoring, rollback, queueing and control have their places here and are not reached by this version."""
+Made by `make generate` from the tables in `scheduler/transitions.py`; a pair that is not drawn is refused."""
 
 
 def diagram() -> str:

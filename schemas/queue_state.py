@@ -1,7 +1,7 @@
 """The state of the queue of runs, as each of its decisions carries it whole: who runs, who waits.
 
-Small and bounded: at most `limit` runs are active, and of those that wait only the `WAITING_LIMIT` that are first in turn
-are named; the others are in the log as runs in phase queued and are read from there when their turn comes.
+Small and bounded: at most `limit` runs are active, and of those that wait only the `WAITING_LIMIT` that are first in
+turn are named; the others are in the log as runs in phase queued and are read from there when their turn comes.
 """
 
 from __future__ import annotations

@@ -39,11 +39,13 @@ class StepState(msgspec.Struct, frozen=True, array_like=True):
     retries: int = 0
     """Retries planned so far; the budget is counted in these."""
     ending: str = ""
-    """Why its end was commanded before it had ended: timed_out, cancelled or skipped. In flight until the end is seen."""
+    """Why its end was commanded: timed_out, cancelled or skipped. It is in flight until the end is seen."""
     touched: tuple[str, ...] = ()
     """What the execution changed, as `Kind/namespace/name` (no namespace for what has none)."""
     pre_image: dict[str, Any] | None = None
     """What it was like before, as the executor reported it, for actions whose inverse can be derived from it."""
+    abandoned: int = 0
+    """Attempt that was given up before its creation was seen; an execution of it that shows up later is deleted."""
 
 
 class SideState(msgspec.Struct, frozen=True, array_like=True):
@@ -67,6 +69,8 @@ class SideState(msgspec.Struct, frozen=True, array_like=True):
     held: bool = False
     findings: tuple[str, ...] = ()
     """Of a dry run: what would change, and after `!` what may go wrong. Of a rollback: where it was derived from."""
+    abandoned: int = 0
+    """As in StepState."""
 
 
 class CheckState(msgspec.Struct, frozen=True, array_like=True):
@@ -105,6 +109,8 @@ class ControlState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """How many of the overrides were taken in, accepted or refused: they are append only."""
     rollback: bool = False
     """A rollback on demand was accepted."""
+    later: tuple[tuple[int, str, str], ...] = ()
+    """Overrides (step, operation, reason) that came before there were steps."""
 
 
 class MonitorState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -218,9 +224,13 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     """An approval that stood on the object before there was a plan: it approves nothing."""
     control: ControlState = ControlState()
     paused_at: int = 0
-    """When the run was paused; 0 while it is not. The timers `workflow` and `phase` stand still meanwhile."""
+    """When the run was paused; 0 while it is not."""
+    stopped: dict[str, int] = {}
+    """Timers that stand still while the run is paused (workflow, phase), each with the ms that were left."""
     closing: Literal["", "failed", "rolled_back", "cancelled", "cancelled_rolled_back"] = ""
     """How the run goes on once nothing is in flight: no new step starts. `failing` says why."""
+    closing_reason: str = ""
+    """The same in one word, for programs: critical_step_failed, workflow_timed_out, cancelled …"""
     rollback_reason: str = ""
     """Why the run is or was rolled back."""
     rollback_failed: bool = False
@@ -231,6 +241,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     """What the plan was made with, by action; empty when nothing was asked for or known."""
     audit_looks: int = 0
     """How often it was asked whether the audit holds the whole run, before its object may be deleted."""
+    owned: bool = False
+    """A RemediationRequest owns the object: it is not ours to delete."""
     rerun_of: str = ""
     """Uid of the earlier run whose results the skipped steps have."""
     queue: QueueEntry | None = None

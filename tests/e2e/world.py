@@ -43,7 +43,11 @@ def ten_steps() -> list[dict[str, Any]]:
 def a_workflow(
     name: str, steps: list[dict[str, Any]], *, simulate: dict[str, str] | None = None, **spec: Any
 ) -> Object:
-    """A workflow object; `simulate` are annotations for the simulated executor, by step or `all-steps`."""
+    """A workflow object; `simulate` are annotations for the simulated executor, by step or `all-steps`.
+
+    It is not monitored after its last step, unless its strategy says so.
+    """
+    spec["executionStrategy"] = {"monitoring": {"window": "0s"}} | spec.get("executionStrategy", {})
     annotations = {f"simulator.kubernaut.io/{key}": value for key, value in (simulate or {}).items()}
     definition = {"name": "end-to-end", "version": "1", "steps": steps} | spec.pop("definition", {})
     return {

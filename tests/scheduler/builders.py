@@ -8,21 +8,27 @@ import msgspec
 
 from scheduler.decide import decide
 from scheduler.definition import Definition, read
-from scheduler.inputs import Execution, Input, read_execution
+from scheduler.inputs import Execution, Fact, Input, Place, read_execution
 from scheduler.plan import Plan, make
 from schemas.messages import (
     TYPE_OF,
     Cause,
-    CommandRefused,
+    CheckReported,
+    Command,
     CreateExecution,
     Decision,
+    DeleteExecution,
     ExecutionChanged,
+    RunCheck,
+    TimerDue,
     WorkflowChanged,
 )
+from schemas.run_state import LearnedAction, RunState
 
 UID = "5f8f8a52-0000-4000-8000-000000000001"
 NOW = 1_700_000_000_000
 """An arbitrary broker time in ms."""
+_WORD = {"execute": "execution", "dry_run": "dry-run", "rollback": "rollback"}
 
 
 def a_step(number: int, *, after: tuple[int, ...] = (), **fields: Any) -> dict[str, Any]:
@@ -38,7 +44,10 @@ def a_step(number: int, *, after: tuple[int, ...] = (), **fields: Any) -> dict[s
 def a_workflow(
     *steps: dict[str, Any], version: int = 5, metadata: Any = None, status: Any = None, **spec: Any
 ) -> dict[str, Any]:
-    """A workflow object of these steps; one step when none is named."""
+    """A workflow object of these steps; one step when none is named. Not monitored, unless its strategy says so."""
+    strategy = dict(spec.pop("executionStrategy", {}))
+    strategy.setdefault("monitoring", {"window": "0s"})
+    spec["executionStrategy"] = strategy
     definition = {"name": "memory-leak", "version": "1", "steps": list(steps) or [a_step(1)]}
     definition |= spec.pop("definition", {})
     found: dict[str, Any] = {
@@ -81,55 +90,138 @@ def definition_of(
     return read(body, uid=UID, namespace="shop", sequence=sequence)
 
 
-def plan_of(workflow: dict[str, Any]) -> Plan:
+def plan_of(workflow: dict[str, Any], learned: dict[str, LearnedAction] | None = None) -> Plan:
     """Plan a workflow object."""
-    return make(definition_of(workflow))
+    return make(definition_of(workflow), learned)
 
 
 class Run:
-    """A run that is fed facts one by one; keeps the chain of decisions."""
+    """A run that is fed facts one by one, a second apart; keeps the chain of decisions."""
 
-    def __init__(self, workflow: dict[str, Any]) -> None:
-        self.plan = plan_of(workflow)
+    def __init__(
+        self,
+        workflow: dict[str, Any],
+        *,
+        admitted: bool = True,
+        learned: dict[str, LearnedAction] | None = None,
+        facts: tuple[Fact, ...] = (),
+    ) -> None:
+        self.workflow = workflow
+        self.plan = plan_of(workflow, learned)
         self.decisions: list[Decision] = []
+        self.wakes: list[int] = []
+        """Wake-ups that were to be armed."""
         self.sequence = 0
         self.version = 100
-        self.take(self.plan.definition)
+        self.time = NOW
+        self.take(self.plan.definition, Place(admitted=admitted), *facts)
 
     @property
     def last(self) -> Decision:
         """The newest decision."""
         return self.decisions[-1]
 
-    def input(self, fact: Definition | Execution | CommandRefused) -> Input:
+    @property
+    def state(self) -> RunState:
+        """The state after it."""
+        return self.last.state
+
+    def input(self, fact: Fact) -> Input:
         """A message that says `fact`, stored a second after the one before."""
         self.sequence += 1
+        self.time += 1000
         cause = Cause(f"message-{self.sequence}", self.sequence, TYPE_OF[ExecutionChanged])
-        return Input(cause=cause, time_ms=NOW + 1000 * self.sequence, fact=fact)
+        return Input(cause=cause, time_ms=self.time, fact=fact)
 
-    def take(self, *facts: Definition | Execution | CommandRefused) -> Decision | None:
+    def take(self, *facts: Fact) -> Decision | None:
         """Decide on the facts in one go."""
-        verdict = decide(self.plan, self.decisions[-1] if self.decisions else None, [self.input(f) for f in facts])
+        return self.decide([self.input(fact) for fact in facts])
+
+    def decide(self, inputs: list[Input]) -> Decision | None:
+        """Decide on inputs in one go."""
+        verdict = decide(self.plan, self.decisions[-1] if self.decisions else None, inputs)
+        if verdict.wake_at:
+            self.wakes.append(verdict.wake_at)
         if verdict.decision is not None:
             self.decisions.append(verdict.decision)
         return verdict.decision
+
+    def wait(self, seconds: float) -> Decision | None:
+        """Time passes, and a wake-up comes at its end."""
+        self.time += round(seconds * 1000) - 1000
+        return self.take(TimerDue(workflow_uid=UID, due_at=self.time))
+
+    def wait_for(self, timer: str) -> Decision | None:
+        """Time passes until a timer of the state is due."""
+        return self.wait((self.state.timers[timer] - self.time) / 1000)
+
+    def ask(self, *, generation: int = 2, metadata: dict[str, Any] | None = None, **control: Any) -> Decision | None:
+        """A newer version of the object comes, with this control and metadata."""
+        self.version += 1
+        changed = self.workflow["metadata"] | {"resourceVersion": str(self.version), "generation": generation}
+        spec = self.workflow["spec"] | ({"control": control} if control else {})
+        self.workflow = self.workflow | {"metadata": changed | (metadata or {}), "spec": spec}
+        return self.take(definition_of(self.workflow, sequence=self.version))
+
+    def say(self, verdict: str, *, by: str = "alice", reason: str = "", plan: str = "") -> Decision | None:
+        """A person approves or rejects."""
+        group = "workflowexecution.kubernaut.io"
+        said = {f"{group}/approval": verdict, f"{group}/approver": by, f"{group}/approval-reason": reason}
+        return self.ask(metadata={"annotations": said | ({f"{group}/approved-plan": plan} if plan else {})})
+
+    def report(self, check: str, *, passed: bool = True, message: str = "", **fields: Any) -> Decision | None:
+        """The result of a check comes."""
+        kind = self.check_of(check).type
+        return self.take(
+            CheckReported(
+                workflow=self.last.workflow,
+                command_id="command",
+                check=check,
+                type=kind,
+                passed=passed,
+                message=message,
+                **fields,
+            )
+        )
+
+    def check_of(self, check: str) -> RunCheck:
+        """The newest command of a check."""
+        return [c for c in self.commands() if isinstance(c, RunCheck) and c.check == check][-1]
+
+    def commands(self) -> list[Command]:
+        """All commands so far, in order."""
+        return [command for decision in self.decisions for command in decision.commands]
+
+    def deletes(self) -> list[DeleteExecution]:
+        """All executions whose deletion was commanded, in order."""
+        return [command for command in self.commands() if isinstance(command, DeleteExecution)]
 
     def creates(self) -> list[CreateExecution]:
         """All executions commanded so far, in order."""
         return [c for d in self.decisions for c in d.commands if isinstance(c, CreateExecution)]
 
-    def create_of(self, step: int) -> CreateExecution:
+    def create_of(self, step: int, purpose: str = "execute") -> CreateExecution:
         """The newest command to create an execution of the step."""
-        return [c for c in self.creates() if c.step == step][-1]
+        return [c for c in self.creates() if c.step == step and c.purpose == purpose][-1]
 
-    def execution(self, step: int, phase: str = "", **change: Any) -> Execution:
+    def execution(self, step: int, phase: str = "", *, purpose: str = "execute", **change: Any) -> Execution:
         """A newer version of the step's execution, in a phase of the executor."""
         self.version += 1
-        return an_execution(self.create_of(step), phase, version=self.version, **change)
+        return an_execution(self.create_of(step, purpose), phase, version=self.version, **change)
+
+    def see(self, step: int, **change: Any) -> Decision | None:
+        """The step's execution is seen for the first time."""
+        return self.take(self.execution(step, **change))
 
     def end(self, step: int, phase: str = "completed", **change: Any) -> Decision | None:
         """The step's execution is seen in a final phase."""
         return self.take(self.execution(step, phase, **change))
+
+    def fail(self, step: int, *, executed: bool | None = None, retryable: bool | None = None, **change: Any) -> Any:
+        """The step's execution is seen failed."""
+        failure = {"reason": "broken", "message": "it broke", "executed": executed, "retryable": retryable}
+        told = {name: value for name, value in failure.items() if value is not None}
+        return self.end(step, status={"phase": "failed", "failure": told}, **change)
 
     def phases(self) -> dict[int, str]:
         """How far each step is."""
@@ -137,7 +229,8 @@ class Run:
 
     def told(self) -> list[str]:
         """All transitions so far, as `what` or `step what`."""
-        return [f"{t.step} {t.what}" if t.step else t.what for d in self.decisions for t in d.transitions]
+        told = [t for d in self.decisions for t in d.transitions if t.what]
+        return [f"{t.step} {t.what}" if t.step else t.what for t in told]
 
 
 def an_execution(
@@ -156,13 +249,14 @@ def an_execution(
         "metadata": {
             "name": create.name,
             "namespace": "shop",
-            "uid": uid or f"execution-{create.step}-{create.attempt}",
+            "uid": uid or f"{_WORD[create.purpose]}-{create.step}-{create.attempt}",
         }
         | (metadata or {}),
         "spec": {
             "workflowExecutionRef": {"name": "leak", "namespace": "shop", "uid": UID},
             "stepNumber": create.step,
             "attempt": create.attempt,
+            "purpose": create.purpose,
             "action": create.action,
             "idempotencyKey": create.idempotency_key,
         }

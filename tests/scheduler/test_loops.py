@@ -63,14 +63,6 @@ class KillableLog:
         """As the log."""
         return await self._call(lambda: self.log.publish(event, expect=expect, expect_filter=expect_filter))
 
-    async def schedule(self, event: Event, *, at_ms: int, target: str) -> None:
-        """As the log."""
-        await self._call(lambda: self.log.schedule(event, at_ms=at_ms, target=target))
-
-    async def now(self) -> int:
-        """As the log."""
-        return await self.log.now()
-
     async def last(self, stream: str, subject: str) -> Stored | None:
         """As the log."""
         return await self._call(lambda: self.log.last(stream, subject))
@@ -98,10 +90,6 @@ class KillableLog:
         """As the log."""
         answer: int = await self._call(self.log.now)
         return answer
-
-    async def acknowledged(self, consumer: Consumer) -> int:
-        """As the log."""
-        return await self.log.acknowledged(consumer)
 
     def consume(self, consumer: Consumer, *, in_hand: int) -> AsyncGenerator[Delivery, None]:
         """As the log."""

@@ -52,69 +52,6 @@ def test_a_workflow_that_makes_no_sense_is_refused(workflow: dict[str, Any], exp
     assert (expected,) == plan_of(workflow).errors
 
 
-@pytest.mark.parametrize(
-    ("strategy", "step", "path"),
-    [
-        pytest.param({"maxRetries": 1}, {}, "spec.executionStrategy.maxRetries", id="retries of all steps"),
-        pytest.param({}, {"maxRetries": 2}, f"{STEPS}[0].maxRetries", id="retries of a step"),
-        pytest.param({}, {"timeout": "90s"}, f"{STEPS}[0].timeout", id="a timeout of a step"),
-        pytest.param(
-            {"workflowTimeout": "1h"}, {}, "spec.executionStrategy.workflowTimeout", id="a timeout of the run"
-        ),
-        pytest.param({"ttlAfterFinished": "1h"}, {}, "spec.executionStrategy.ttlAfterFinished", id="retention"),
-        pytest.param(
-            {"safetyChecks": [{"type": "rbac"}]}, {}, "spec.executionStrategy.safetyChecks", id="safety checks"
-        ),
-        pytest.param({"dryRunFirst": True}, {}, "spec.executionStrategy.dryRunFirst", id="dry run"),
-        pytest.param({"approvalRequired": True}, {}, "spec.executionStrategy.approvalRequired", id="approval"),
-        pytest.param({"rollbackStrategy": "automatic"}, {}, "spec.executionStrategy.rollbackStrategy", id="rollback"),
-        pytest.param({}, {"rollbackSpec": {"action": "x"}}, f"{STEPS}[0].rollbackSpec", id="rollback of a step"),
-        pytest.param({"monitoring": {"window": "1m"}}, {}, "spec.executionStrategy.monitoring", id="monitoring"),
-        pytest.param({}, {"runIf": "true"}, f"{STEPS}[0].runIf", id="a condition to run"),
-        pytest.param({}, {"skipIf": "true"}, f"{STEPS}[0].skipIf", id="a condition to skip"),
-        pytest.param({}, {"preConditions": [{"expression": "true"}]}, f"{STEPS}[0].preConditions", id="a precondition"),
-        pytest.param(
-            {}, {"postConditions": [{"expression": "true"}]}, f"{STEPS}[0].postConditions", id="a postcondition"
-        ),
-    ],
-)
-def test_what_is_not_built_yet_is_refused_not_ignored(
-    strategy: dict[str, Any], step: dict[str, Any], path: str
-) -> None:
-    """One error that names the field and the way out."""
-    errors = plan_of(a_workflow(a_step(1, **step), executionStrategy=strategy)).errors
-
-    assert 1 == len(errors)
-    assert errors[0].startswith(f"{path}: this version does not do ")
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        pytest.param({"executionStrategy": {"workflowTimeout": "10m"}}, id="the timeout that it has anyway"),
-        pytest.param({"executionStrategy": {"ttlAfterFinished": "1440m"}}, id="24 hours in other words"),
-        pytest.param({"executionStrategy": {"monitoring": {"window": "0s"}}}, id="no monitoring"),
-        pytest.param({"executionStrategy": {"monitoring": {"window": "30s"}}}, id="the window that it has anyway"),
-        pytest.param({"executionStrategy": {"rollbackStrategy": "none", "priority": "high"}}, id="no rollback"),
-        pytest.param({"control": {"paused": False}}, id="not paused"),
-    ],
-)
-def test_asking_for_a_default_is_no_reason_to_refuse(asked: dict[str, Any]) -> None:
-    """Only more than a default is."""
-    assert () == plan_of(a_workflow(**asked)).errors
-
-
-def test_a_template_in_a_parameter_is_refused_with_its_place() -> None:
-    """However deep it stands."""
-    step = a_step(1, action="custom", parameters={"actionType": "x", "config": {"to": "{{ variables.team }}"}})
-
-    errors = plan_of(a_workflow(step)).errors
-
-    assert [
-        f"{STEPS}[0].parameters.config.to: this version does not do {{{{ }}}} in parameters yet; write the value itself"
-    ] == [*errors]
-
-
 def test_parameters_that_would_not_fit_the_log_are_refused() -> None:
     """Ten of them have to fit one message."""
     step = a_step(1, action="custom", parameters={"actionType": "x", "config": {"text": "x" * 40_000}})
@@ -142,7 +79,6 @@ def test_all_errors_are_told_at_once() -> None:
         STEPS,
         f"{STEPS}[0].action",
         f"{STEPS}[1].parameters.replicas",
-        f"{STEPS}[2].maxRetries",
     ] == [error.split(": ")[0] for error in errors]
 
 

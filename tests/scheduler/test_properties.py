@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from scheduler import graph
 from scheduler.decide import decide
-from scheduler.inputs import Execution
+from scheduler.inputs import Execution, Place
 from schemas.messages import STEP_EVENTS, WORKFLOW_EVENTS, CreateExecution, Decision, encode
 from tests.scheduler.builders import Run, a_step, a_workflow, an_execution
 from tests.scheduler.test_graph import acyclic
@@ -110,7 +110,7 @@ def test_a_replay_of_the_causes_gives_the_same_decisions_byte_for_byte(
 ) -> None:
     """Only the causes, in their order, are needed (G10)."""
     run = Run(drawn[0])
-    inputs = [run.input(run.plan.definition)]
+    inputs = [run.input(run.plan.definition), run.input(Place(admitted=True))]
     first = decide(run.plan, None, inputs).decision
     assert first is not None
     chain, replayed = [first], [first]
@@ -145,7 +145,7 @@ def _overtaken(fact: Execution, told: list[Execution]) -> bool:
 def _starts_after_what_it_needs(decisions: list[Decision], edges: graph.Graph) -> None:
     ended: set[int] = set()
     for decision in decisions:
-        assert {t.what for t in decision.transitions} <= {*WORKFLOW_EVENTS, *STEP_EVENTS}
+        assert {t.what for t in decision.transitions if t.what} <= {*WORKFLOW_EVENTS, *STEP_EVENTS}
         done_here = {t.step for t in decision.transitions if t.entity == "step" and t.what == "completed"}
         for command in decision.commands:
             if isinstance(command, CreateExecution):

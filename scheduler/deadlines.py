@@ -1,0 +1,79 @@
+"""What happens when something is due. Pure; works on a `Draft` only.
+
+The timers of the state are the truth; a wake-up is only a reason to look. One that comes early, twice or late finds
+what is due by then, and nothing else.
+"""
+
+from __future__ import annotations
+
+from scheduler import executing, monitoring, retention, rolling_back, validating
+from scheduler.draft import Draft
+from scheduler.ending import fail
+from schemas import durations
+
+
+def expire(draft: Draft) -> None:
+    """Do everything that is due now, the earliest first."""
+    while due := sorted((at, name) for name, at in draft.timers.items() if at <= draft.now):
+        for at, name in due:
+            if draft.timers.get(name) == at:
+                draft.disarm(name)
+                _fire(draft, name)
+
+
+def _fire(draft: Draft, name: str) -> None:
+    word, _, number = name.partition(":")
+    match word:
+        case "workflow":
+            _workflow_over(draft)
+        case "phase":
+            _phase_over(draft)
+        case "poll":
+            monitoring.poll(draft)
+        case "ttl":
+            retention.retire(draft)
+        case "step":
+            _step_due(draft, int(number))
+        case "dry":
+            if draft.side("dry_run", int(number)).phase == "executing":
+                validating.dry_run_over(draft, int(number))
+        case "undo":
+            _undo_due(draft, int(number))
+
+
+def _workflow_over(draft: Draft) -> None:
+    limit = durations.render(draft.plan.workflow_ms / 1000)
+    why = f"the run took longer than its workflowTimeout of {limit}"
+    if draft.phase == "validating":
+        fail(draft, "refused", reason="workflow_timed_out", message=why)
+        return
+    if draft.phase != "executing":
+        return
+    automatic = draft.plan.strategy.rollback_strategy == "automatic"
+    executing.close(draft, "rolled_back" if automatic else "failed", "workflow_timed_out", why)
+    for step in tuple(draft.steps):
+        if step.phase == "executing":
+            executing.end_step(draft, step.number, "timed_out")
+
+
+def _phase_over(draft: Draft) -> None:
+    if draft.phase == "validating":
+        validating.time_over(draft)
+    elif draft.phase == "monitoring":
+        monitoring.time_over(draft)
+
+
+def _step_due(draft: Draft, number: int) -> None:
+    step = draft.step(number)
+    if step.phase == "executing":
+        executing.end_step(draft, number, "timed_out")
+    elif step.phase == "waiting_retry" and draft.phase == "executing":
+        draft.make_ready(number)
+
+
+def _undo_due(draft: Draft, number: int) -> None:
+    side = draft.side("rollback", number)
+    if side.phase == "executing":
+        rolling_back.end_undo(draft, number, "timed_out")
+    elif side.phase == "waiting_retry":
+        draft.make_ready(number)

@@ -1,0 +1,250 @@
+"""The steps of a run: which may start, what their ends mean, what follows from a failure. Pure; works on a `Draft`.
+
+Source of the rules: spec.md section 3, "Rules of executing".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from scheduler import commanding
+from scheduler.backoff import delay_ms
+from scheduler.draft import Draft
+from scheduler.expressions import ExpressionError, holds
+from scheduler.orders import order_of
+from scheduler.scope import scope_of
+from schemas import durations
+from schemas.run_state import StepState
+from schemas.workflow import Condition
+
+replace = msgspec.structs.replace
+
+
+def begin(draft: Draft) -> None:
+    """Enter the phase: look at the steps that depend on nothing."""
+    draft.ready = []
+    draft.move_run("started", "started")
+    for step in tuple(draft.steps):
+        reconsider(draft, step.number)
+
+
+def reconsider(draft: Draft, number: int) -> None:
+    """Look at a step again that nothing blocks and nothing was decided about."""
+    step = draft.step(number)
+    if step.phase == "pending" and step.blockers == 0 and number not in draft.ready and _consider(draft, number):
+        settle(draft, number)
+
+
+def go_on(draft: Draft) -> bool:
+    """Start what may start, up to the limit; whether nothing is left to do in this phase."""
+    while draft.ready and draft.in_flight < draft.get("limit"):
+        if draft.get("closing") or draft.get("paused_at"):
+            break
+        _start(draft, _next(draft))
+    return not draft.in_flight and (draft.settled == len(draft.steps) or bool(draft.get("closing")))
+
+
+def _next(draft: Draft) -> int:
+    if not draft.plan.longest_first:
+        return draft.ready[0]
+    return min(draft.ready, key=lambda number: (-draft.plan.remaining[number], number))
+
+
+def settle(draft: Draft, ended: int) -> None:
+    """A step has ended: look at what depended on it, note a critical failure."""
+    waiting = [ended]
+    while waiting:
+        number = waiting.pop()
+        _note_failure(draft, number)
+        for dependent in draft.plan.after[number]:
+            blocked = draft.step(dependent)
+            draft.put(replace(blocked, blockers=blocked.blockers - 1))
+            if blocked.blockers > 1 or blocked.phase != "pending" or draft.get("closing"):
+                continue
+            if draft.phase != "executing":
+                continue  # looked at when the phase begins
+            if _consider(draft, dependent):
+                waiting.append(dependent)
+
+
+def _note_failure(draft: Draft, number: int) -> None:
+    step, planned = draft.step(number), draft.plan.step(number)
+    if step.phase == "failed" and planned.critical_step:
+        name = planned.name or planned.action
+        sentence = f"critical step {number} ({name}) failed: {step.error or step.reason}"
+        automatic = draft.plan.strategy.rollback_strategy == "automatic"
+        close(draft, "rolled_back" if automatic else "failed", "critical_step_failed", sentence)
+
+
+def close(draft: Draft, how: str, reason: str, sentence: str) -> None:
+    """Start no new step; once nothing is in flight the run goes on as `how` says. The first reason stands."""
+    if not draft.get("closing"):
+        draft.fields |= {"closing": how, "closing_reason": reason, "failing": sentence[:4096]}
+
+
+def _consider(draft: Draft, number: int) -> bool:
+    """Decide about a pending step whose dependencies have ended; whether it has ended by that."""
+    planned = draft.plan.step(number)
+    try:
+        if planned.run_if is not None:
+            if not holds(planned.run_if, scope_of(draft)):
+                return _skip(draft, number, "run_if_false", f"runIf is false: {planned.run_if}")
+        else:
+            broken = [d for d in sorted(draft.plan.before[number]) if not _lets_through(draft.step(d))]
+            if broken:
+                return _skip(draft, number, "dependency_failed", f"step {broken[0]} did not complete")
+        if planned.skip_if is not None and holds(planned.skip_if, scope_of(draft)):
+            return _skip(draft, number, "skip_if_true", f"skipIf is true: {planned.skip_if}")
+    except ExpressionError as error:
+        _fail_before_start(draft, number, "expression_failed", str(error))
+        return True
+    draft.make_ready(number)
+    return False
+
+
+def _lets_through(step: StepState) -> bool:
+    return step.phase == "completed" or (step.phase == "skipped" and step.reason != "dependency_failed")
+
+
+def _skip(draft: Draft, number: int, reason: str, message: str) -> bool:
+    message = message[:1024]
+    draft.move_step(number, "skipped", "skipped", reason=reason, message=message, error=message)
+    return True
+
+
+def _fail_before_start(draft: Draft, number: int, reason: str, message: str) -> None:
+    message = message[:1024]
+    draft.move_step(number, "failed", "failed", reason=reason, message=message, error=message)
+
+
+def _start(draft: Draft, number: int) -> None:
+    """Command the execution of a ready step, unless a precondition or its parameters are in the way."""
+    draft.ready.remove(number)
+    planned = draft.plan.step(number)
+    try:
+        unmet = _first_unmet(draft, planned.pre_conditions)
+        if unmet is not None:
+            _unmet(draft, number, unmet, "precondition_failed", executed=False)
+            return
+        order = order_of(draft, planned)
+    except ExpressionError as error:
+        _fail_before_start(draft, number, "expression_failed", str(error))
+        settle(draft, number)
+        return
+    except ValueError as error:
+        _fail_before_start(draft, number, "invalid_parameters", str(error))
+        settle(draft, number)
+        return
+    attempt = draft.step(number).attempt + 1
+    hold = commanding.create(draft, number, attempt, "execute", order)
+    fresh: dict[str, Any] = {"execution_uid": "", "execution_version": 0, "ended_at": 0, "error": "", "ending": ""}
+    draft.move_step(number, "commanded", "ready", attempt=attempt, started_at=draft.now, held=hold, **fresh)
+
+
+def _first_unmet(draft: Draft, conditions: tuple[Condition, ...], *, ended: int = 0) -> Condition | None:
+    if not conditions:
+        return None
+    scope = scope_of(draft, ended=ended)
+    return next((each for each in conditions if not holds(each.expression, scope)), None)
+
+
+def _unmet(draft: Draft, number: int, unmet: Condition, reason: str, *, executed: bool, **known: Any) -> None:
+    """A condition of the step does not hold: do what it says."""
+    message = (unmet.message or f"the condition does not hold: {unmet.expression}")[:1024]
+    if unmet.on_failure == "skip":
+        draft.move_step(number, "skipped", "skipped", reason=reason, message=message, error=message, **known)
+        settle(draft, number)
+        return
+    again = unmet.on_failure == "retry" and (not executed or commanding.idempotent(draft.plan.step(number).action))
+    if unmet.on_failure == "rollback" and draft.plan.strategy.rollback_strategy != "none":
+        name = draft.plan.step(number).name or draft.plan.step(number).action
+        close(draft, "rolled_back", "condition_failed", f"step {number} ({name}) asks for a rollback: {message}")
+    fail(draft, number, reason, message, again=again, **known)
+
+
+def fail(draft: Draft, number: int, reason: str, message: str, *, again: bool, **known: Any) -> None:
+    """An attempt has failed. `again`: trying again is safe and may help; it is done while the budget lasts."""
+    step, planned = draft.step(number), draft.plan.step(number)
+    if not again or step.retries >= draft.plan.budgets[number] or draft.get("closing"):
+        draft.disarm(commanding.timer("execute", number))
+        draft.move_step(number, "failed", "failed", reason=reason, message=message, error=message, **known)
+        settle(draft, number)
+        return
+    retries = step.retries + 1
+    delay = delay_ms(planned.retry_policy, retries, draft.plan.definition.ref.uid, number, "execute")
+    draft.move_step(
+        number, "retry_planned", "retrying", reason=reason, message=message, error=message, retries=retries, **known
+    )
+    draft.arm(commanding.timer("execute", number), draft.now + delay)
+
+
+def complete(draft: Draft, number: int, **known: Any) -> None:
+    """An execution has completed: its postconditions have the last word."""
+    draft.disarm(commanding.timer("execute", number))
+    step = draft.step(number)
+    if step.ending == "skipped":
+        draft.move_step(number, "skipped", "skipped", reason="skipped_by_person", **known)
+        settle(draft, number)
+        return
+    draft.put(replace(step, **known))
+    try:
+        unmet = _first_unmet(draft, draft.plan.step(number).post_conditions, ended=number)
+    except ExpressionError as error:
+        fail(draft, number, "expression_failed", str(error)[:1024], again=False)
+        return
+    if unmet is not None:
+        _unmet(draft, number, unmet, "postcondition_failed", executed=True)
+        return
+    draft.move_step(number, "completed", "completed", error="")
+    settle(draft, number)
+
+
+def end_step(draft: Draft, number: int, why: str) -> None:
+    """Command the end of a step in flight. `why`: timed_out, cancelled or skipped."""
+    draft.disarm(commanding.timer("execute", number))
+    step = draft.step(number)
+    if step.ending:
+        draft.put(replace(step, ending=why))
+    elif step.execution_uid:
+        draft.put(replace(step, ending=why))
+        commanding.delete(draft, step, "execute")
+    else:
+        draft.put(replace(step, ending=why, abandoned=step.attempt))
+        ended_by_command(draft, number)
+
+
+def ended_by_command(draft: Draft, number: int, **known: Any) -> None:
+    """The end that was commanded has come."""
+    step = draft.step(number)
+    if step.ending == "timed_out":
+        limit = durations.render(draft.plan.timeouts[number] / 1000)
+        message = f"it had not ended after {limit} and was ended"
+        fail(draft, number, "timed_out", message, again=commanding.idempotent(draft.plan.step(number).action), **known)
+    elif step.ending == "skipped":
+        draft.move_step(number, "skipped", "skipped", reason="skipped_by_person", **known)
+        settle(draft, number)
+    else:
+        draft.move_step(number, "cancelled", "cancelled", reason="cancelled", **known)
+        settle(draft, number)
+
+
+def revive(draft: Draft, number: int) -> None:
+    """A person wants a failed step tried again: what was skipped because of it waits for it once more."""
+    draft.move_step(number, "retry_asked", "retrying", reason="retry_asked", ended_at=0)
+    waiting = [number]
+    while waiting:
+        for dependent in draft.plan.after[waiting.pop()]:
+            step = draft.step(dependent)
+            draft.put(replace(step, blockers=step.blockers + 1))
+            if step.phase == "pending" and dependent in draft.ready:
+                draft.ready.remove(dependent)
+            if step.phase == "skipped" and step.reason == "dependency_failed":
+                draft.move_step(dependent, "revived", "", reason="retry_asked", error="", ended_at=0)
+                waiting.append(dependent)
+    critical = any(s.phase == "failed" and draft.plan.step(s.number).critical_step for s in draft.steps)
+    if draft.get("closing_reason") == "critical_step_failed" and not critical:
+        draft.fields |= {"closing": "", "closing_reason": "", "failing": ""}
+        for step in tuple(draft.steps):
+            reconsider(draft, step.number)

@@ -1,0 +1,146 @@
+"""How a run begins, and how it ends when its object goes: the queue, planning, deletion. Pure; works on a `Draft` only.
+
+Source of the rules: spec.md section 3. Must start nothing by itself: what may start is for the phases to say.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from scheduler import commanding, controls, validating
+from scheduler.definition import Definition
+from scheduler.draft import Draft
+from scheduler.ending import fail, stand_still
+from scheduler.queueing import RANKS
+from schemas.messages import HoldWorkflow, ReleaseWorkflow
+from schemas.queue_state import QueueEntry
+from schemas.run_state import StepState
+
+replace = msgspec.structs.replace
+
+
+def needs_place(definition: Definition) -> bool:
+    """Whether a new run asks the queue for a place: not one that ends at once."""
+    return not (definition.deleted or definition.deleting or definition.decided or definition.finished)
+
+
+def turn_of(definition: Definition) -> QueueEntry:
+    """Return the turn of a run: by priority, then by age."""
+    priority = definition.spec.execution_strategy.priority if definition.spec else "normal"
+    return QueueEntry(rank=RANKS[priority], created_at=definition.created_at, uid=definition.ref.uid)
+
+
+def begin(draft: Draft, *, admitted: bool) -> None:
+    """Take in a new run: it waits for a place, or goes on at once."""
+    definition = draft.plan.definition
+    draft.fields |= {
+        "generation": definition.generation,
+        "object_version": definition.version,
+        "definition_sequence": definition.sequence,
+        "spec_hash": definition.spec_hash,
+        "owned": definition.owned,
+    }
+    admitted = admitted or not needs_place(definition)
+    if not admitted:
+        draft.fields["queue"] = turn_of(definition)
+    draft.move_run("admitted" if admitted else "queued")
+    _take_early_approval(draft, definition)
+    if definition.deleted or definition.deleting:
+        end_early(draft, definition)
+    elif definition.decided:
+        message = (
+            f"the log of this run is gone (its status shows decision {definition.decided}); nothing more is done,"
+            " because what was done already cannot be known. Look at its executions, then create the workflow again"
+        )
+        draft.fields["started_at"] = draft.now
+        fail(draft, "refused", reason="log_lost", message=message)
+    elif admitted:
+        plan(draft)
+
+
+def take_workflow(draft: Draft, seen: Definition) -> None:
+    """Take in a newer version of the workflow object: its deletion, or what people ask for."""
+    if seen.version <= draft.get("object_version") or draft.get("gone"):
+        return
+    if seen.deleted or seen.deleting:
+        end_early(draft, seen)
+        return
+    if seen.owned != draft.get("owned"):
+        draft.fields["owned"] = seen.owned
+    if not seen.errors and seen.spec_hash != draft.get("spec_hash"):
+        draft.refuse("spec", f"{seen.spec_hash[:8]}: the run goes on with the spec that it was planned with")
+    controls.take(draft, seen)
+    validating.take_approval(draft, seen)
+    if draft.changed or seen.generation > draft.get("generation"):
+        generation = max(seen.generation, draft.get("generation"))
+        draft.fields |= {"object_version": seen.version, "generation": generation}
+
+
+def admit(draft: Draft) -> None:
+    """The queue gave the run a place."""
+    if draft.phase == "queued":
+        draft.move_run("admitted")
+        plan(draft)
+
+
+def plan(draft: Draft) -> None:
+    """Record the plan, or every reason why there is none."""
+    made = draft.plan
+    draft.fields |= {"started_at": draft.now, "queue": None}
+    if made.errors or made.state is None:
+        more = f" (and {len(made.errors) - 1} more)" if len(made.errors) > 1 else ""
+        draft.fields["errors"] = made.errors
+        first = made.errors[0] if made.errors else "there is no spec"
+        fail(draft, "refused", reason="invalid_workflow", message=f"planning refused: {first}{more}"[:4096])
+        return
+    draft.fields |= {
+        "plan": made.state,
+        "limit": made.limit,
+        "held": True,
+        "learned": made.learned,
+        "adjustments": tuple(replace(each, at=draft.now) for each in made.adjustments),
+    }
+    draft.steps = [StepState(number=s.step_number, blockers=len(made.before[s.step_number])) for s in made.steps]
+    draft.commands.append(HoldWorkflow())
+    draft.move_run("planned", "planned")
+    draft.arm("workflow", draft.now + made.workflow_ms)
+    validating.begin(draft)
+
+
+def take_earlier(draft: Draft, steps: tuple[StepState, ...]) -> None:
+    """Give the steps that a rerun skips the results that they had in the run before."""
+    earlier = {step.number: step for step in steps if step.phase in {"completed", "skipped", "rolled_back"}}
+    for step in tuple(draft.steps):
+        known = earlier.get(step.number)
+        if known is not None and step.phase == "skipped" and step.reason == "skipped_by_person" and step.result is None:
+            draft.put(replace(step, result=known.result))
+    if draft.plan.definition.rerun_of and not draft.get("rerun_of"):
+        draft.fields["rerun_of"] = draft.plan.definition.rerun_of
+
+
+def end_early(draft: Draft, seen: Definition) -> None:
+    """The object is being deleted or gone: end the run, end its executions, let the object go."""
+    if not draft.ended:
+        draft.fields |= {"failure_reason": "the workflow was deleted before it had ended", "outcome": "cancelled"}
+        commanding.abandon_all(draft, reason="workflow_deleted")
+        draft.move_run("cancelled", "cancelled", reason="workflow_deleted")
+        stand_still(draft)
+    if seen.deleted and not draft.get("gone"):
+        draft.fields |= {"gone": True, "deleting": True, "held": False}
+        draft.timers = {}
+        draft.tell_run("deleted", reason="workflow_deleted")
+    elif seen.deleting and (draft.get("held") or (seen.held and not draft.get("deleting"))):
+        draft.fields |= {"deleting": True, "held": False}
+        draft.commands.append(ReleaseWorkflow())
+    if draft.changed:
+        draft.fields["object_version"] = max(seen.version, draft.get("object_version"))
+
+
+def _take_early_approval(draft: Draft, definition: Definition) -> None:
+    """An approval that stands on the object from the start counts only if it names the very plan that is made of it."""
+    said, plan = definition.approval, draft.plan.state
+    if said is None or (plan is not None and said.plan == plan.digest):
+        return
+    draft.fields["early_approval"] = said.mark
+    if draft.plan.strategy.approval_required:
+        draft.refuse("approval", "it was written before there was a plan; look at the plan and approve again")
