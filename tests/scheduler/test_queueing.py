@@ -171,6 +171,16 @@ def test_a_decision_names_its_causes_and_who_left() -> None:
     assert 8 == found.version
 
 
+def test_the_time_that_the_queue_knows_never_goes_back() -> None:
+    """A message that is older than the last decision, or one without a time, changes nothing about it."""
+    found = decide_queue(a_queue(), [asks(A)], [], None, limit=LIMIT, now=NOW - 1)
+    later = decide_queue(found, [asks(B)], [], None, limit=LIMIT, now=NOW + 1)
+
+    assert found is not None
+    assert later is not None
+    assert (NOW, NOW + 1) == (found.now, later.now)
+
+
 Step = tuple[str, int]
 
 
