@@ -1,4 +1,4 @@
-"""The public events of a decision: one a transition, in order. Pure.
+"""The public events of a decision: one for each transition that has a name for it (`what`), in order. Pure.
 
 Every event of a run has an ordinal, counted from 0 over all its decisions: it says which event must come next, so that
 any number of announcers may work at once and a subscriber can see a gap.
@@ -19,15 +19,15 @@ ORDINAL = "ordinal"
 
 def first_ordinal(decision: Decision) -> int:
     """Return the ordinal of the decision's first event."""
-    return decision.state.announced - len(decision.transitions)
+    return decision.state.announced - sum(1 for transition in decision.transitions if transition.what)
 
 
 def events(decision: Decision, decision_id: str) -> tuple[Event, ...]:
     """Return the public events of a decision, in order."""
-    first = first_ordinal(decision)
+    public = [(place, each) for place, each in enumerate(decision.transitions) if each.what]
     return tuple(
-        _event(decision, decision_id, place, first + place, transition)
-        for place, transition in enumerate(decision.transitions)
+        _event(decision, decision_id, place, ordinal, transition)
+        for ordinal, (place, transition) in enumerate(public, first_ordinal(decision))
     )
 
 

@@ -1,4 +1,4 @@
-"""The announcer's loop: publishes each decision's transitions as public events, each once, in order.
+"""The announcer's loop: publishes each decision's public transitions as events, each once, in order.
 
 Not on a step's way. Any number of announcers may run: an event is published only right after the one with the ordinal
 before it, under an expected sequence over all events of the run; who finds a gap fills it from the log.
@@ -49,7 +49,11 @@ class Announcer:
         """Take decisions from the log for ever."""
         async with aclosing(self._log.consume(subjects.ANNOUNCER, in_hand=IN_HAND)) as deliveries:
             async for delivery in deliveries:
-                self.work.add(delivery.message.subject.rsplit(".", 1)[1], delivery)
+                uid = delivery.message.subject.rsplit(".", 1)[1]
+                if uid == subjects.QUEUE:  # the decisions of the queue of runs are no run's: they have no events
+                    await delivery.ack()
+                else:
+                    self.work.add(uid, delivery)
 
     async def handle(self, uid: str, deliveries: list[Delivery]) -> None:
         """Publish the events of all waiting decisions of one workflow, then acknowledge."""
