@@ -36,12 +36,17 @@ WANTED = a_state(a_step(1, "executing"))
 
 
 def a_world(
-    scene: Callable[[World], Awaitable[object]], *, workflow: dict[str, Any] | None = None, limits: Limits | None = None
+    scene: Callable[[World], Awaitable[object]],
+    *,
+    workflow: dict[str, Any] | None = None,
+    limits: Limits | None = None,
+    clusters_dir: str = "",
 ) -> World:
     """Play a scene on a world with one bridge, to the end of every decision on the log."""
 
     async def go() -> World:
         world = World(workflow)
+        world.clusters_dir = clusters_dir
         await world.begin()
         world.start(limits=limits)
         await scene(world)

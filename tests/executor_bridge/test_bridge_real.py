@@ -45,14 +45,15 @@ LIMIT_SECONDS = 60
 
 
 @asynccontextmanager
-async def a_bridge(nats: NatsServer, kubeconfig: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A bridge; killed at the end if it was not before."""
+async def a_bridge(nats: NatsServer, kubeconfig: str, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A bridge with these settings too; killed at the end if it was not before."""
     environment = {
         **os.environ,
         "NATS_URL": nats.url,
         "KUBECONFIG": kubeconfig,
         "KUBERNAUT_HEALTH_PORT": "0",
         "KUBERNAUT_METRICS_PORT": "0",
+        **settings,
     }
     null = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
