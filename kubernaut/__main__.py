@@ -11,6 +11,7 @@ COMMANDS = {
     "demo": ("kubernaut.cli.demo:demo", "Start the system and run the sample workflows, live."),
     "run": ("kubernaut.cli.workflows:run", "Apply a workflow and follow it to its end."),
     "lint": ("kubernaut.cli.lint:lint", "Tell every error of workflow files, each at its line."),
+    "plan": ("kubernaut.cli.plan:plan", "Show how a workflow would run: order, longest path, limits, rollback."),
     "list": ("kubernaut.cli.workflows:list_", "List the runs."),
     "get": ("kubernaut.cli.workflows:get", "Show one run."),
     "watch": ("kubernaut.cli.workflows:watch", "Follow one run live."),
