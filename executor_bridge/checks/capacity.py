@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from executor_bridge.checks.amounts import NOTHING, Amounts, minus, most, of_pod, plus, raised, times
-from executor_bridge.checks.values import amount, amount_at, at, condition, shown, whole
+from executor_bridge.checks.values import amount, amount_at, at, condition, shown, whole, words
 from schemas.messages import CheckFinding
 from schemas.targets import Target, target_of
 
@@ -135,10 +135,10 @@ def judge_quotas(namespace: str, asks: list[Ask], quotas: list[Any]) -> tuple[li
             limit, used = amount(hard[key]), amount_at(at(quota, "status", "used"), key)
             if limit is None or resource not in asked:
                 continue
-            words = [shown(resource, value) for value in (limit, used, asked[resource])]
-            inputs[f"{name} {key}"] = f"hard {words[0]}, used {words[1]}, asked {words[2]}"
+            has, uses, wants = [shown(resource, value) for value in (limit, used, asked[resource])]
+            inputs[f"{name} {key}"] = f"hard {has}, used {uses}, asked {wants}"
             if asked[resource] and used + asked[resource] > limit:
-                short.append(f"{key} is limited to {words[0]}, {words[1]} is used, and {words[2]} more is asked for")
+                short.append(f"{key} is limited to {has}, {uses} is used, and {wants} more is asked for")
         findings.append(_quota_finding(name, short, scoped=scoped))
     return findings, inputs
 
@@ -159,10 +159,9 @@ def takes_pods(node: Any) -> bool:
 
 def use_of(pod: Any) -> tuple[str, Amounts] | None:
     """Return the node and the needs of a pod; None for one that has ended. A pod without a node yet is on none."""
-    if at(pod, "status", "phase") in {"Succeeded", "Failed"}:
+    if words(pod, "status", "phase") in {"Succeeded", "Failed"}:
         return None
-    node = at(pod, "spec", "nodeName")
-    return (node if isinstance(node, str) else "", of_pod(at(pod, "spec")))
+    return words(pod, "spec", "nodeName"), of_pod(at(pod, "spec"))
 
 
 def judge_room(asks: list[Ask], room: Room) -> tuple[list[CheckFinding], dict[str, str]]:
@@ -209,7 +208,7 @@ def _fits(wanted: Amounts, free: Amounts) -> bool:
 def _all(room: Room) -> Amounts:
     total: Amounts = {}
     for left in room.free.values():
-        total = plus(total, left)
+        total = plus(total, {name: max(value, NOTHING) for name, value in left.items()})  # a full node lends nothing
     return total
 
 
