@@ -1,6 +1,10 @@
 import importlib
+import sys
+from typing import Any
 
 import click
+
+from kubernaut.cli.help_texts import PROGRAM, completes_for_kubectl, this_program
 
 # Name -> (where the command is, what it does). Nothing is imported before its command is used, so that help is fast.
 COMMANDS = {
@@ -15,12 +19,27 @@ COMMANDS = {
     "list": ("kubernaut.cli.workflows:list_", "List the runs."),
     "get": ("kubernaut.cli.workflows:get", "Show one run."),
     "watch": ("kubernaut.cli.workflows:watch", "Follow one run live."),
+    "freeze": ("kubernaut.cli.freeze:freeze", "Stop all new effects in the cluster at once."),
+    "thaw": ("kubernaut.cli.freeze:thaw", "Let effects go on after a freeze."),
     "events": ("kubernaut.cli.events:events", "Show the public events."),
 }
 
 
 class LazyGroup(click.Group):
     """Commands by name, each imported when it is used and not before."""
+
+    def main(  # type: ignore[override]  # click's overloads only tell whether it returns
+        self, args: Any = None, prog_name: str | None = None, **extra: Any
+    ) -> Any:
+        """Answer under the name that the program was called by; as a plugin of kubectl, too."""
+        if completes_for_kubectl(sys.argv[0]):
+            from kubernaut.cli.completion import completions_for_kubectl  # noqa: PLC0415 - for this one question
+
+            click.echo(completions_for_kubectl(self, sys.argv[1:]))
+            return None
+        if prog_name in {None, PROGRAM}:
+            prog_name = this_program()
+        return super().main(args, prog_name, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names in the order of use."""
@@ -43,10 +62,10 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="kubernaut-workflow", prog_name="kubernaut")
+@click.version_option(package_name="kubernaut-workflow")
 def main() -> None:
     """Event-driven remediation workflows for Kubernetes: run them, watch them, and the system that runs them."""
 
 
 if __name__ == "__main__":
-    main(prog_name="kubernaut")
+    main()

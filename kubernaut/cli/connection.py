@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import structlog
 import yaml
 
 from kubernaut.local.home import DEFAULT_NAME, Home
@@ -19,6 +21,8 @@ from runtime.errors import KubernautError
 from runtime.settings import Settings
 
 USERS_KUBECONFIG: Final = "~/.kube/config"
+_SILENT: Final = 50
+"""Level of a logger that says nothing (critical)."""
 
 
 class NoClusterError(KubernautError):
@@ -79,6 +83,14 @@ def find_nats(environment: Mapping[str, str], *, nats_url: str | None, stack: st
             "start one with `kubernaut up`"
         )
     return state.nats_url
+
+
+def quiet_logger() -> structlog.typing.FilteringBoundLogger:
+    """Return a logger that says nothing: the commands tell by themselves what went wrong."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr), wrapper_class=structlog.make_filtering_bound_logger(_SILENT)
+    )
+    return logger
 
 
 def running_stack(name: str) -> StackState | None:

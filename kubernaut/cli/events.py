@@ -12,9 +12,8 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import click
-import structlog
 
-from kubernaut.cli.connection import NoClusterError, find_nats
+from kubernaut.cli.connection import NoClusterError, find_nats, quiet_logger
 from kubernaut.cli.event_lines import belongs, for_people, for_programs
 from kubernaut.cli.events_loop import first_since, read_events
 from kubernaut.cli.options import explained
@@ -29,8 +28,6 @@ from schemas import durations, subjects
 CONNECT_SECONDS: Final = 8.0
 INTERRUPTED: Final = 130
 _UID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_SILENT: Final = 50
-"""Level of a logger that says nothing (critical): the commands tell by themselves what went wrong."""
 
 
 @click.command()
@@ -113,10 +110,7 @@ async def _print(
 async def log_at(url: str) -> AsyncIterator[Log]:
     """Connect to the event log. Raises NoClusterError when it is not there within 8 s."""
     health = Dependency("nats")
-    quiet = structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr), wrapper_class=structlog.make_filtering_bound_logger(_SILENT)
-    )
-    log = NatsLog(url, "kubernaut-cli", health, quiet)
+    log = NatsLog(url, "kubernaut-cli", health, quiet_logger())
     keeping = asyncio.create_task(log.keep())
     try:
         try:

@@ -16,6 +16,7 @@ from typing import ParamSpec, TypeVar
 import click
 import msgspec
 
+from kubernaut.cli.freeze_lines import Frozen, freeze_line
 from kubernaut.local.errors import LocalStackError
 from kubernaut.local.home import DEFAULT_NAME, Home
 from kubernaut.local.probes import why_not_ready
@@ -24,10 +25,12 @@ from kubernaut.local.progress import for_stream
 from kubernaut.local.services import SERVICES, check_names
 from kubernaut.local.state import ProcessState, StackState, clean_up, read_state
 from kubernaut.local.supervisor import State
+from runtime.errors import KubernautError
 
 _DOWN_SECONDS = 120.0
 _LAST_STEPS_SECONDS = 5.0
 _POLL_SECONDS = 0.05
+_FROZEN_SECONDS = 1.5
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _name_option = click.option(
@@ -117,6 +120,7 @@ def status(output: str, name: str) -> None:
     home = Home(name)
     state = _running(home)
     healths = asyncio.run(_healths(state.processes))
+    frozen = asyncio.run(_frozen(state))
     if output == "json":
         rows = [
             {
@@ -130,9 +134,12 @@ def status(output: str, name: str) -> None:
             }
             for process, (health, reason) in zip(state.processes, healths, strict=True)
         ]
-        click.echo(msgspec.json.format(msgspec.json.encode({"processes": rows}), indent=2))
+        told = {"processes": rows, "frozen": frozen if frozen and frozen.paused else None}
+        click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2))
         return
     click.echo(f"{state.phase}: {state.message}; logs: {state.logs}")
+    if frozen and frozen.paused:
+        click.echo(freeze_line(frozen))
     line = "{:<26}{:>8}  {:<12}{:>9}  {}".format
     click.echo(line("NAME", "PID", "HEALTH", "RESTARTS", "PORTS"))
     for process, (health, reason) in zip(state.processes, healths, strict=True):
@@ -212,6 +219,19 @@ def _running(home: Home) -> StackState:
 
 async def _healths(processes: tuple[ProcessState, ...]) -> list[tuple[str, str | None]]:
     return await asyncio.gather(*map(_health, processes))
+
+
+async def _frozen(state: StackState) -> Frozen | None:
+    """Return whether effects are frozen; None when that cannot be known now."""
+    from kubernaut.cli.consumer_pause import jetstream_at, look  # noqa: PLC0415 - the other commands need no client
+
+    if state.nats_url is None:
+        return None
+    try:
+        async with jetstream_at(state.nats_url, seconds=_FROZEN_SECONDS) as api:
+            return await look(api)
+    except KubernautError:
+        return None  # the health of the parts says why
 
 
 async def _health(process: ProcessState) -> tuple[str, str | None]:
