@@ -84,24 +84,32 @@ _APPEND_ONLY: Final = _rule(
 )
 _NUMBERS: Final = "[self.steps.map(t, t.stepNumber)]"
 """In a list of one, so that a comprehension over it binds the numbers once: 1.30 knows no other way."""
+_SOMETHING_TO_DO: Final = _on_create(
+    "(has(self.steps) && size(self.steps) > 0) || (has(self.aiRecommendations) && "
+    "has(self.aiRecommendations.recommendations) && size(self.aiRecommendations.recommendations) > 0)",
+    "there is nothing to do: write at least one step, or give aiRecommendations.recommendations, which become steps",
+    path=".steps",
+)
 _NUMBERS_UNIQUE: Final = _on_create(
-    f"{_NUMBERS}.all(ns, ns.all(n, ns.indexOf(n) == ns.lastIndexOf(n)))",
+    f"!has(self.steps) || {_NUMBERS}.all(ns, ns.all(n, ns.indexOf(n) == ns.lastIndexOf(n)))",
     "two steps have the same stepNumber; each must be unique in the workflow",
     path=".steps",
 )
 _DEPENDS_ON_EXISTS: Final = _on_create(
-    "self.steps.map(s, has(s.dependsOn) ? size(s.dependsOn) : 0).sum() * size(self.steps) > "
+    "!has(self.steps) || self.steps.map(s, has(s.dependsOn) ? size(s.dependsOn) : 0).sum() * size(self.steps) > "
     f"{_EDGE_BUDGET} || {_NUMBERS}.all(ns, self.steps.all(s, !has(s.dependsOn) || s.dependsOn.all(d, d in ns)))",
     "a step's dependsOn names a stepNumber that no step has",
     path=".steps",
 )
 _DEPENDENCIES_EXIST: Final = _on_create(
-    "!has(self.dependencies) || [self.steps.map(s, string(s.stepNumber))].all(ns, self.dependencies.all(n, n in ns))",
+    "!has(self.dependencies) || (has(self.steps) && "
+    "[self.steps.map(s, string(s.stepNumber))].all(ns, self.dependencies.all(n, n in ns)))",
     'dependencies has a key that is not the stepNumber of a step; write it as text, such as "3": [1, 2]',
     path=".dependencies",
 )
 _DEPENDENCIES_NAME_STEPS: Final = _on_create(
-    "!has(self.dependencies) || self.dependencies.map(n, size(self.dependencies[n])).sum() * size(self.steps) > "
+    "!has(self.dependencies) || !has(self.steps) || "
+    "self.dependencies.map(n, size(self.dependencies[n])).sum() * size(self.steps) > "
     f"{_EDGE_BUDGET} || {_NUMBERS}.all(ns, self.dependencies.all(n, self.dependencies[n].all(d, d in ns)))",
     "dependencies lists a stepNumber that no step has",
     path=".dependencies",
@@ -122,6 +130,7 @@ _WORKFLOW_EXTRAS: Final[Extras] = {
     WorkflowDefinition: {
         "properties": {"steps": _ATOMIC},
         "x-kubernetes-validations": [
+            _SOMETHING_TO_DO,
             _NUMBERS_UNIQUE,
             _DEPENDS_ON_EXISTS,
             _DEPENDENCIES_EXIST,

@@ -173,8 +173,8 @@ class WorkflowDefinition(Contract, frozen=True, kw_only=True):
     """Version of the definition."""
     variables: dict[str, Annotated[str, Meta(max_length=4096)]] = {}
     """Values for expressions and parameters."""
-    steps: Annotated[tuple[Step, ...], Meta(min_length=1, max_length=STEPS_LIMIT)]
-    """The steps, 1 to 256."""
+    steps: Annotated[tuple[Step, ...], Meta(max_length=STEPS_LIMIT)] = ()
+    """The steps, 1 to 256; none only where recommendations become steps."""
     dependencies: Annotated[
         dict[str, Annotated[tuple[StepNumber, ...], Meta(max_length=DEPENDENCIES_LIMIT)]], Meta(max_length=STEPS_LIMIT)
     ] = {}

@@ -17,6 +17,18 @@ from tests.schemas.builders import a_full_workflow, a_step, a_workflow, an_execu
 pytestmark = pytest.mark.real
 
 
+A_RECOMMENDATION = {
+    "id": "cordon",
+    "action": "cordon_node",
+    "parameters": {"node": "n1"},
+    "priority": "critical",
+    "risk": "high",
+    "dependsOn": [],
+    "rollbackSpec": {"action": "uncordon_node", "parameters": {"node": "n1"}, "timeout": "1m"},
+    "reasoning": "it is out of memory",
+}
+
+
 def chain(steps: int, dependencies: int, **fields: Any) -> list[dict[str, Any]]:
     """Steps of which each depends on the ones just before it."""
     return [
@@ -53,7 +65,16 @@ def test_an_execution_with_every_field_comes_back_as_it_was_written(api: Api) ->
             id="a number twice",
         ),
         pytest.param([a_step(0)], {}, "should be greater than or equal to 1", id="a step number of 0"),
-        pytest.param([], {}, "should have at least 1 items", id="no step"),
+        pytest.param([], {}, "there is nothing to do: write at least one step", id="no step"),
+        pytest.param(
+            [], {"aiRecommendations": {"recommendations": []}}, "there is nothing to do", id="no recommendation"
+        ),
+        pytest.param(
+            [],
+            {"aiRecommendations": {"recommendations": [A_RECOMMENDATION]}, "dependencies": {"1": []}},
+            "dependencies has a key that is not the stepNumber of a step",
+            id="dependencies of no step",
+        ),
         pytest.param(
             [a_step(n + 1) for n in range(257)], {}, "Too many: 257: must have at most 256 items", id="257 steps"
         ),
@@ -93,6 +114,22 @@ def test_what_makes_no_sense_is_refused_in_words(
     answer = api.call("POST", WORKFLOWS, body)
 
     assert (answer.code, message in answer.message) == (422, True), answer.message
+
+
+@pytest.mark.parametrize("left", ["empty", "out"])
+def test_recommendations_alone_are_a_workflow(api: Api, left: str) -> None:
+    """They become steps; none need be written. What they say is kept as it is."""
+    body = a_workflow("", aiRecommendations={"recommendations": [A_RECOMMENDATION]})
+    body["metadata"] = {"generateName": "recommended-"}
+    if left == "out":
+        del body["spec"]["workflowDefinition"]["steps"]
+    else:
+        body["spec"]["workflowDefinition"]["steps"] = []
+
+    answer = api.call("POST", f"{WORKFLOWS}?fieldValidation=Strict", body)
+
+    assert (answer.code, answer.object.get("spec")) == (201, body["spec"]), answer.message
+    assert msgspec.json.decode(answer.raw, type=WorkflowExecution).spec.workflow_definition.steps == ()
 
 
 @pytest.mark.parametrize("field", ["parallelismLimit", "maxRetries"])
