@@ -7,6 +7,7 @@ from typing import Final
 
 from runtime.errors import (
     AlreadyExistsError,
+    ConflictError,
     ForbiddenError,
     KubernautError,
     NotFoundError,
@@ -18,6 +19,14 @@ _INVALID: Final = re.compile(r"^.*? is invalid: ", re.DOTALL)
 _FIELD: Final = re.compile(r"(?:^|, )(?=(?:spec|metadata|status|<nil>)[.\[:]?)")
 _INDEX: Final = re.compile(r"\[[^\]]*\]")
 _NAMESPACE: Final = re.compile(r'namespaces "([^"]+)" not found')
+_REQUEST: Final = re.compile(r"^\w+ /\S+: HTTP \d+: ")
+_ONCE: Final = {
+    "control.cancel is given once": "somebody has cancelled the run already; a cancel cannot be changed or taken back",
+    "control.rollback is given once": "somebody has asked for the rollback already; it cannot be changed or taken back",
+    "control.overrides is append only": "somebody else gave his word on a step at the same time; try again",
+    "control.overrides: Too many": "256 skips and retries were given already, and a run takes no more; cancel it",
+}
+"""What the rules of the resource definition mean to the person who steers."""
 _UNKNOWN_KIND: Final = "could not find the requested resource"
 
 
@@ -41,6 +50,22 @@ def explain(error: KubernautError, what: str) -> str:
         case _:
             said = text
     return f"{what}: {said}"
+
+
+def explain_change(error: KubernautError, what: str) -> str:
+    """Return the text for an error of the API where a run was to be steered, such as `cancel memory-leak`."""
+    text = str(error)
+    if isinstance(error, ConflictError):
+        return f"{what}: somebody else changed the run at every try, nothing was written; try again"
+    if isinstance(error, RefusedError) and not isinstance(error, ForbiddenError):
+        said = next((sentence for words, sentence in _ONCE.items() if words in text), "")
+        return f"{what}: {said or f'the cluster refused it, nothing was changed: {_plainly(text)}'}"
+    return explain(error, what)
+
+
+def _plainly(text: str) -> str:
+    """Return what the server said without the request and the name of the object before it."""
+    return _INVALID.sub("", _REQUEST.sub("", text, count=1), count=1).strip()
 
 
 def _missing(text: str) -> str:
