@@ -89,7 +89,7 @@ def _tests(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         _of("{}.{}({})", STRINGS, st.sampled_from(["contains", "startsWith", "endsWith"]), STRINGS),
         _of("{}.matches({})", STRINGS, st.sampled_from(["'^a'", "'[a-z]+-[0-9]$'", "'.'", "'('", "''"])),
         _of("bool({})", TEXTS),
-        _of("{{{0}: {1}}} == {{{0}: {1}}}", STRINGS, WHOLE),
+        _of("({{{0}: {1}}} == {{{0}: {1}}})", STRINGS, WHOLE),
         _of("has({{'a': {}}}.{})", WHOLE, st.sampled_from(["a", "b"])),
     )
 
