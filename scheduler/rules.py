@@ -7,20 +7,16 @@ wrong and what to do. Their order is the order of the list that a person reads.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import msgspec
 
-from scheduler import graph
-from schemas import actions, durations
-from schemas.workflow import Step, WorkflowSpec
+from scheduler import graph, rules_expressions, rules_times
+from scheduler.rule_paths import DEPENDENCIES, STEPS, Check, steps_of
+from schemas import actions
+from schemas.workflow import WorkflowSpec
 
 ERROR_CHARACTERS = 1024
-Check = Callable[[WorkflowSpec], Iterator[str]]
-
-STEPS = "spec.workflowDefinition.steps"
-DEPENDENCIES = "spec.workflowDefinition.dependencies"
 PARAMETERS_LIMIT = 32 * 1024
 """Bytes of a step's parameters: ten steps at once, with the state, stay under NATS's default max_payload of 1 MiB."""
 ERRORS_LIMIT = 100
@@ -78,35 +74,30 @@ def there_is_no_cycle(spec: WorkflowSpec) -> Iterator[str]:
 
 def actions_fit_their_parameters(spec: WorkflowSpec) -> Iterator[str]:
     """Every action is known and has the parameters that it needs."""
-    for index, step in enumerate(spec.workflow_definition.steps):
-        yield from actions.check_at(f"{STEPS}[{index}]", step.action, step.parameters)
+    for path, step in steps_of(spec):
+        yield from actions.check_at(path, step.action, step.parameters)
+
+
+def rollbacks_fit_their_parameters(spec: WorkflowSpec) -> Iterator[str]:
+    """So is every action that undoes a step."""
+    for path, step in steps_of(spec):
+        if (undo := step.rollback_spec) is not None:
+            yield from actions.check_at(f"{path}.rollbackSpec", undo.action, undo.parameters)
 
 
 def parameters_are_small(spec: WorkflowSpec) -> Iterator[str]:
     """All that one decision commands must fit into one message of the log."""
-    for index, step in enumerate(spec.workflow_definition.steps):
-        size = len(msgspec.json.encode(step.parameters))
-        if size > PARAMETERS_LIMIT:
-            yield (
-                f"{STEPS}[{index}].parameters: {size} bytes are more than {PARAMETERS_LIMIT}; put large content in a"
-                " ConfigMap and name it"
-            )
-
-
-def durations_can_be_read(spec: WorkflowSpec) -> Iterator[str]:
-    """Every duration is one."""
-    strategy = spec.execution_strategy
-    written: list[tuple[str, str | None]] = [
-        ("spec.executionStrategy.workflowTimeout", strategy.workflow_timeout),
-        ("spec.executionStrategy.ttlAfterFinished", strategy.ttl_after_finished),
-    ]
-    written += [(f"{STEPS}[{i}].timeout", step.timeout) for i, step in enumerate(spec.workflow_definition.steps)]
-    for path, text in written:
-        if text is not None:
-            try:
-                durations.parse(text)
-            except ValueError as error:
-                yield f"{path}: {error}"
+    for path, step in steps_of(spec):
+        written = {"parameters": step.parameters}
+        if step.rollback_spec is not None:
+            written["rollbackSpec.parameters"] = step.rollback_spec.parameters
+        for field, parameters in written.items():
+            size = len(msgspec.json.encode(parameters))
+            if size > PARAMETERS_LIMIT:
+                yield (
+                    f"{path}.{field}: {size} bytes are more than {PARAMETERS_LIMIT}; put large content in a"
+                    " ConfigMap and name it"
+                )
 
 
 RULES: tuple[Check, ...] = (
@@ -115,8 +106,10 @@ RULES: tuple[Check, ...] = (
     dependencies_exist,
     there_is_no_cycle,
     actions_fit_their_parameters,
+    rollbacks_fit_their_parameters,
     parameters_are_small,
-    durations_can_be_read,
+    *rules_expressions.RULES,
+    *rules_times.RULES,
 )
 
 
@@ -126,19 +119,6 @@ def broken(spec: WorkflowSpec, checks: tuple[Check, ...] = RULES) -> tuple[str, 
     if len(errors) <= ERRORS_LIMIT:
         return tuple(errors)
     return (*errors[:ERRORS_LIMIT], f"and {len(errors) - ERRORS_LIMIT} more errors")
-
-
-def templates(step: Step) -> Iterator[str]:
-    """Return the paths of the parameters that hold a `{{ expression }}`, relative to the step."""
-    waiting: list[tuple[str, Any]] = [("parameters", step.parameters)]
-    while waiting:
-        path, value = waiting.pop()
-        if isinstance(value, dict):
-            waiting.extend((f"{path}.{key}", inner) for key, inner in value.items())
-        elif isinstance(value, list):
-            waiting.extend((f"{path}[{place}]", inner) for place, inner in enumerate(value))
-        elif actions.has_template(value):
-            yield path
 
 
 def _number(key: str) -> int | None:
