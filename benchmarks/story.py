@@ -12,7 +12,7 @@ from benchmarks.graphs import workflow
 from runtime.ports import Stored
 from scheduler.decide import decide
 from scheduler.gather import read_input
-from scheduler.inputs import Input
+from scheduler.inputs import Input, Place
 from scheduler.plan import Plan, make
 from scheduler.schedule_loop import decision_event
 from schemas import subjects
@@ -65,7 +65,8 @@ class Story:
             raise AssertionError(message)
         previous = self.decisions[-1] if self.decisions else None
         plan = self.situations[-1].plan if self.situations else make(seen.fact)  # type: ignore[arg-type]
-        situation = Situation(plan=plan, previous=previous, inputs=(seen,))
+        place = () if previous else (Input(cause=seen.cause, time_ms=0, fact=Place(admitted=True)),)
+        situation = Situation(plan=plan, previous=previous, inputs=(seen, *place))
         decision = decide(situation.plan, situation.previous, situation.inputs).decision
         self.situations.append(situation)
         if decision is None:
