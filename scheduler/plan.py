@@ -13,7 +13,7 @@ import msgspec
 from scheduler import graph
 from scheduler.adapt import adjust, durations_of, used
 from scheduler.definition import Definition
-from scheduler.limits import default_workflow_timeout
+from scheduler.limits import LONGEST_SECONDS, default_workflow_timeout
 from scheduler.recommend import expand
 from scheduler.recommend import problems as recommendation_problems
 from scheduler.rules import RULES, broken, edges
@@ -151,8 +151,9 @@ def _strategy(levels: tuple[tuple[int, ...], ...]) -> Strategy:
 
 def _ttl(spec: WorkflowSpec | None) -> int:
     """How long an object is kept whose run is refused: as it asks, where that can be read."""
+    longest = round(LONGEST_SECONDS * 1000)  # what is longer may not fit the times of a state
     try:
-        return _ms(spec.execution_strategy.ttl_after_finished if spec else DEFAULT_TTL)
+        return min(_ms(spec.execution_strategy.ttl_after_finished if spec else DEFAULT_TTL), longest)
     except ValueError:
         return _ms(DEFAULT_TTL)
 

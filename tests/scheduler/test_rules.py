@@ -24,6 +24,7 @@ from schemas.workflow import (
     WorkflowDefinition,
     WorkflowSpec,
 )
+from tests.scheduler.builders import a_workflow, plan_of
 from tests.scheduler.specs import ADVICE, STEPS, STRATEGY, a_spec, a_written_step, wrong_with
 
 UNDO = {"action": "scale_deployment", "parameters": {"deployment": "checkout", "namespace": "shop", "replicas": 1}}
@@ -195,6 +196,15 @@ def test_errors_of_steps_made_of_recommendations_name_the_recommendation() -> No
         f"{ADVICE}.recommendations[1].rollbackSpec.action",
         f"{ADVICE}.recommendations[0].parameters.message",
     ] == paths
+
+
+def test_a_refused_workflow_is_kept_for_a_year_at_most() -> None:
+    """Also when it asks for a time that no state can hold."""
+    workflow = a_workflow(executionStrategy={"ttlAfterFinished": "9" * 31 + "h"})
+
+    plan = plan_of(workflow)
+
+    assert (1, 365 * 24 * 3_600_000) == (len(plan.errors), plan.ttl_ms)
 
 
 TEXT = st.text(max_size=12) | st.sampled_from(
