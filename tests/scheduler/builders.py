@@ -96,7 +96,7 @@ def plan_of(workflow: dict[str, Any], learned: dict[str, LearnedAction] | None =
 
 
 class Run:
-    """A run that is fed facts one by one, a second apart; keeps the chain of decisions."""
+    """A run that is fed facts one by one, a tick apart; keeps the chain of decisions."""
 
     def __init__(
         self,
@@ -105,7 +105,9 @@ class Run:
         admitted: bool = True,
         learned: dict[str, LearnedAction] | None = None,
         facts: tuple[Fact, ...] = (),
+        tick: int = 1000,
     ) -> None:
+        """`tick`: milliseconds from one message to the next."""
         self.workflow = workflow
         self.plan = plan_of(workflow, learned)
         self.decisions: list[Decision] = []
@@ -114,6 +116,7 @@ class Run:
         self.sequence = 0
         self.version = 100
         self.time = NOW
+        self.tick = tick
         self.take(self.plan.definition, Place(admitted=admitted), *facts)
 
     @property
@@ -127,9 +130,9 @@ class Run:
         return self.last.state
 
     def input(self, fact: Fact) -> Input:
-        """A message that says `fact`, stored a second after the one before."""
+        """A message that says `fact`, stored a tick after the one before."""
         self.sequence += 1
-        self.time += 1000
+        self.time += self.tick
         cause = Cause(f"message-{self.sequence}", self.sequence, TYPE_OF[ExecutionChanged])
         return Input(cause=cause, time_ms=self.time, fact=fact)
 
@@ -148,7 +151,7 @@ class Run:
 
     def wait(self, seconds: float) -> Decision | None:
         """Time passes, and a wake-up comes at its end."""
-        self.time += round(seconds * 1000) - 1000
+        self.time += round(seconds * 1000) - self.tick
         return self.take(TimerDue(workflow_uid=UID, due_at=self.time))
 
     def wait_for(self, timer: str) -> Decision | None:

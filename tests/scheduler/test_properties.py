@@ -79,7 +79,7 @@ def test_every_run_ends_as_the_model_says_whatever_the_order_of_messages(
     steps = workflow["spec"]["workflowDefinition"]["steps"]
     critical = {step["stepNumber"] for step in steps if step["criticalStep"]}
     fails = data.draw(st.sets(st.sampled_from(sorted(edges)), max_size=3), label="fails")
-    world = World(Run(workflow), fails)
+    world = World(Run(workflow, tick=1), fails)
     world.carry_out()
     while world.untold:
         batch = data.draw(st.lists(st.sampled_from([*world.untold, *world.told]), min_size=1, max_size=4), label="told")
@@ -109,7 +109,7 @@ def test_a_replay_of_the_causes_gives_the_same_decisions_byte_for_byte(
     drawn: tuple[dict[str, Any], graph.Graph], data: st.DataObject
 ) -> None:
     """Only the causes, in their order, are needed (G10)."""
-    run = Run(drawn[0])
+    run = Run(drawn[0], tick=1)
     inputs = [run.input(run.plan.definition), run.input(Place(admitted=True))]
     first = decide(run.plan, None, inputs).decision
     assert first is not None
