@@ -5,14 +5,14 @@ Source of the rules: spec.md section 3, "Rules of executing".
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from scheduler import commanding
 from scheduler.backoff import delay_ms
 from scheduler.draft import Draft
-from scheduler.expressions import ExpressionError, holds
+from scheduler.expressions import ExpressionError, holds, steps_in
 from scheduler.orders import order_of
 from scheduler.scope import scope_of
 from schemas import durations
@@ -20,6 +20,12 @@ from schemas.run_state import StepState
 from schemas.workflow import Condition
 
 replace = msgspec.structs.replace
+
+SKIPPED: Final = "skipped_by_person"
+"""Why a step is skipped that a person skipped: it counts as completed for its dependents."""
+STEP_FAILED: Final = "critical_step_failed"
+RUN_OVER: Final = "workflow_timed_out"
+"""Why a run is closing (`RunState.closing_reason`)."""
 
 
 def begin(draft: Draft) -> None:
@@ -75,7 +81,7 @@ def _note_failure(draft: Draft, number: int) -> None:
         name = planned.name or planned.action
         sentence = f"critical step {number} ({name}) failed: {step.error or step.reason}"
         automatic = draft.plan.strategy.rollback_strategy == "automatic"
-        close(draft, "rolled_back" if automatic else "failed", "critical_step_failed", sentence)
+        close(draft, "rolled_back" if automatic else "failed", STEP_FAILED, sentence)
 
 
 def close(draft: Draft, how: str, reason: str, sentence: str) -> None:
@@ -89,13 +95,13 @@ def _consider(draft: Draft, number: int) -> bool:
     planned = draft.plan.step(number)
     try:
         if planned.run_if is not None:
-            if not holds(planned.run_if, scope_of(draft)):
+            if not _is_true(draft, planned.run_if):
                 return _skip(draft, number, "run_if_false", f"runIf is false: {planned.run_if}")
         else:
             broken = [d for d in sorted(draft.plan.before[number]) if not _lets_through(draft.step(d))]
             if broken:
                 return _skip(draft, number, "dependency_failed", f"step {broken[0]} did not complete")
-        if planned.skip_if is not None and holds(planned.skip_if, scope_of(draft)):
+        if planned.skip_if is not None and _is_true(draft, planned.skip_if):
             return _skip(draft, number, "skip_if_true", f"skipIf is true: {planned.skip_if}")
     except ExpressionError as error:
         _fail_before_start(draft, number, "expression_failed", str(error))
@@ -144,10 +150,11 @@ def _start(draft: Draft, number: int) -> None:
 
 
 def _first_unmet(draft: Draft, conditions: tuple[Condition, ...], *, ended: int = 0) -> Condition | None:
-    if not conditions:
-        return None
-    scope = scope_of(draft, ended=ended)
-    return next((each for each in conditions if not holds(each.expression, scope)), None)
+    return next((each for each in conditions if not _is_true(draft, each.expression, ended=ended)), None)
+
+
+def _is_true(draft: Draft, expression: str, *, ended: int = 0) -> bool:
+    return holds(expression, scope_of(draft, steps_in(expression), ended=ended))
 
 
 def _unmet(draft: Draft, number: int, unmet: Condition, reason: str, *, executed: bool, **known: Any) -> None:
@@ -185,7 +192,7 @@ def complete(draft: Draft, number: int, **known: Any) -> None:
     draft.disarm(commanding.timer("execute", number))
     step = draft.step(number)
     if step.ending == "skipped":
-        draft.move_step(number, "skipped", "skipped", reason="skipped_by_person", **known)
+        draft.move_step(number, "skipped", "skipped", reason=SKIPPED, message=step.error, **known)
         settle(draft, number)
         return
     draft.put(replace(step, **known))
@@ -201,17 +208,19 @@ def complete(draft: Draft, number: int, **known: Any) -> None:
     settle(draft, number)
 
 
-def end_step(draft: Draft, number: int, why: str) -> None:
-    """Command the end of a step in flight. `why`: timed_out, cancelled or skipped."""
+def end_step(draft: Draft, number: int, why: str, message: str = "") -> None:
+    """Command the end of a step in flight. `why`: timed_out, cancelled or skipped; a person's skip stays a skip."""
     draft.disarm(commanding.timer("execute", number))
     step = draft.step(number)
+    if step.ending == "skipped":
+        return
     if step.ending:
-        draft.put(replace(step, ending=why))
+        draft.put(replace(step, ending=why, error=message))
     elif step.execution_uid:
-        draft.put(replace(step, ending=why))
+        draft.put(replace(step, ending=why, error=message))
         commanding.delete(draft, step, "execute")
     else:
-        draft.put(replace(step, ending=why, abandoned=step.attempt))
+        commanding.abandon(draft, step, "execute", ending=why, error=message)
         ended_by_command(draft, number)
 
 
@@ -220,19 +229,20 @@ def ended_by_command(draft: Draft, number: int, **known: Any) -> None:
     step = draft.step(number)
     if step.ending == "timed_out":
         limit = durations.render(draft.plan.timeouts[number] / 1000)
-        message = f"it had not ended after {limit} and was ended"
+        when = "when the time of the run was over" if draft.get("closing_reason") == RUN_OVER else f"after {limit}"
+        message = f"it had not ended {when} and was ended"
         fail(draft, number, "timed_out", message, again=commanding.idempotent(draft.plan.step(number).action), **known)
     elif step.ending == "skipped":
-        draft.move_step(number, "skipped", "skipped", reason="skipped_by_person", **known)
+        draft.move_step(number, "skipped", "skipped", reason=SKIPPED, message=step.error, **known)
         settle(draft, number)
     else:
         draft.move_step(number, "cancelled", "cancelled", reason="cancelled", **known)
         settle(draft, number)
 
 
-def revive(draft: Draft, number: int) -> None:
+def revive(draft: Draft, number: int, message: str) -> None:
     """A person wants a failed step tried again: what was skipped because of it waits for it once more."""
-    draft.move_step(number, "retry_asked", "retrying", reason="retry_asked", ended_at=0)
+    draft.move_step(number, "retry_asked", "retrying", reason="retry_asked", message=message, ended_at=0)
     waiting = [number]
     while waiting:
         for dependent in draft.plan.after[waiting.pop()]:
@@ -243,8 +253,10 @@ def revive(draft: Draft, number: int) -> None:
             if step.phase == "skipped" and step.reason == "dependency_failed":
                 draft.move_step(dependent, "revived", "", reason="retry_asked", error="", ended_at=0)
                 waiting.append(dependent)
-    critical = any(s.phase == "failed" and draft.plan.step(s.number).critical_step for s in draft.steps)
-    if draft.get("closing_reason") == "critical_step_failed" and not critical:
+    if draft.get("closing"):
         draft.fields |= {"closing": "", "closing_reason": "", "failing": ""}
+        for step in tuple(draft.steps):
+            _note_failure(draft, step.number)  # another critical step has failed as well
+    if not draft.get("closing"):
         for step in tuple(draft.steps):
             reconsider(draft, step.number)

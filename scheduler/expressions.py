@@ -58,6 +58,8 @@ class _Compiled(msgspec.Struct, frozen=True):
     root: Node | None = None
     gives: str = ""
     closure: Closure | None = None
+    steps: frozenset[int] | None = None
+    """Those that it can look at; None for any."""
 
 
 _remembered: OrderedDict[str, _Compiled] = OrderedDict()
@@ -80,6 +82,11 @@ def problem(
     if boolean and compiled.gives not in {"BOOL", "DYN"}:
         return _told(text, 0, f"it must give true or false, but gives {compiled.gives.lower()}")
     return None
+
+
+def steps_in(text: str) -> frozenset[int] | None:
+    """Return the numbers of the steps that an expression can look at; None when it may look at any."""
+    return _compiled(text).steps
 
 
 def evaluate(text: str, scope: Scope, budget: Budget | None = None) -> Any:
@@ -142,7 +149,9 @@ def _compile(text: str) -> _Compiled:
         return _Compiled(wrong=_told(text, (error.line, error.column) if error.line else None, error.message))
     for at, wrong in checks.structure(checked.root):
         return _Compiled(wrong=_told(text, at, wrong))
-    return _Compiled(root=checked.root, gives=checked.gives, closure=build(checked.root))
+    return _Compiled(
+        root=checked.root, gives=checked.gives, closure=build(checked.root), steps=checks.steps_in(checked.root)
+    )
 
 
 def _told(text: str, where: int | tuple[int, int] | None, wrong: str) -> str:

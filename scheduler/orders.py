@@ -9,7 +9,7 @@ import msgspec
 from scheduler import commanding
 from scheduler.draft import Draft
 from scheduler.scope import scope_of
-from scheduler.templates import render
+from scheduler.templates import render, steps_in
 from schemas.actions import check, has_template
 from schemas.texts import texts
 from schemas.workflow import Step
@@ -29,7 +29,7 @@ def order_of(draft: Draft, planned: Step) -> commanding.Order:
 
 def rendered(draft: Draft, action: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """Return parameters with every `{{ }}` replaced. Raises as `order_of`."""
-    found = render(parameters, scope_of(draft))
+    found = render(parameters, scope_of(draft, steps_in(parameters)))
     errors = check(action, found)
     size = len(msgspec.json.encode(found))
     if size > PARAMETERS_LIMIT:

@@ -73,7 +73,9 @@ def make(definition: Definition, learned: Mapping[str, LearnedAction] | None = N
     written = definition.spec
     errors = definition.errors
     if written is not None and not errors:
-        errors = tuple(recommendation_problems(written))
+        wrong = tuple(recommendation_problems(written))
+        # Steps that only recommendations would bring are no error of the written ones.
+        errors = (*wrong, *(broken(written, RULES) if wrong and written.workflow_definition.steps else ()))
     if errors or written is None:
         return Plan(definition=definition, errors=errors, ttl_ms=_ttl(written))
     spec = expand(written)

@@ -158,7 +158,7 @@ class Scheduler:
                 continue
             else:
                 known = published
-            place = await self._at_the_desk(uid, known)
+            place = await self._at_the_desk(uid, known, taken)
             if place is None:
                 return
             batch.inputs = [place]
@@ -179,13 +179,15 @@ class Scheduler:
             taken = [*taken, earlier] if earlier else taken
         return taken
 
-    async def _at_the_desk(self, uid: str, known: Known) -> Input | None:
+    async def _at_the_desk(self, uid: str, known: Known, taken: list[Input]) -> Input | None:
         """What the queue must know before anything is acknowledged: who still waits, and who has ended.
 
         A run that waits asks again now that the log says so (decision record 0009); returns its place, if any.
         """
         previous = known.previous
-        if previous is None or known.left:
+        # A stale look at the log may give a run a place that has ended and left before: then it leaves again.
+        placed = any(each.fact == Place(admitted=True) for each in taken)
+        if previous is None or (known.left and not placed):
             return None
         cause = Cause(decision_event(previous).id, known.sequence, TYPE_OF[Decision])
         if previous.state.phase == "queued" and previous.state.queue is not None:

@@ -9,12 +9,17 @@ from scheduler.expressions import Scope
 from schemas.run_state import StepState
 
 
-def scope_of(draft: Draft, *, ended: int = 0) -> Scope:
-    """Return the scope as it is now. `ended`: a step whose postconditions are asked, which counts as completed."""
+def scope_of(draft: Draft, steps: frozenset[int] | None, *, ended: int = 0) -> Scope:
+    """Return the scope as it is now, with those steps only; None for all.
+
+    `ended`: a step whose postconditions are asked, which counts as completed.
+    """
+    place = draft.plan.place
+    wanted = draft.steps if steps is None else [draft.step(number) for number in sorted(steps) if number in place]
     definition = draft.plan.definition
     return Scope(
         variables=draft.plan.variables,
-        steps={step.number: _step(draft, step, done=step.number == ended) for step in draft.steps},
+        steps={step.number: _step(draft, step, done=step.number == ended) for step in wanted},
         workflow={
             "name": definition.ref.name,
             "namespace": definition.ref.namespace,

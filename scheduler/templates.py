@@ -11,8 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
+from scheduler import expressions
 from scheduler.expressions import Budget, ExpressionError, Scope, evaluate, problem
 from schemas.parameter_check import has_template
+from schemas.texts import texts
 
 DEEPEST: Final = 64
 """Objects and lists within each other, in parameters that hold an expression."""
@@ -52,6 +54,18 @@ def render(parameters: dict[str, Any], scope: Scope) -> dict[str, Any]:
         return parameters
     rendering = _Rendering(scope)
     return {key: _rendered(f"parameters.{key[:64]}", value, rendering, 1) for key, value in parameters.items()}
+
+
+def steps_in(parameters: dict[str, Any]) -> frozenset[int] | None:
+    """Return the numbers of the steps that the expressions can look at; None when they may look at any."""
+    found: set[int] = set()
+    for text in texts(parameters):
+        for expression in expressions_in(text):
+            steps = expressions.steps_in(expression.strip())
+            if steps is None:
+                return None
+            found |= steps
+    return frozenset(found)
 
 
 def problems(

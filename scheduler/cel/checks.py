@@ -77,6 +77,19 @@ def names(root: Node, steps: frozenset[int] | None, variables: frozenset[str] | 
                     yield part.at, f"there is no variable {part.field[:64]}; {known}"
 
 
+def steps_in(root: Node) -> frozenset[int] | None:
+    """Return the numbers of the steps that an expression can look at; None when it may look at any."""
+    found, seen = set(), 0
+    for part in walk(root):
+        if isinstance(part, Ident) and part.name == "steps":
+            seen += 1
+        match part:
+            case Call(function="_[_]", arguments=(Ident(name="steps"), Const(value=int() as number))):
+                found.add(number)
+                seen -= 1
+    return None if seen else frozenset(found)
+
+
 def constants(root: Node) -> Iterator[Finding]:
     """Calls on literals that fail whenever they are evaluated, such as duration('5 minutes')."""
     for part in walk(root):
