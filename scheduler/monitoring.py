@@ -13,7 +13,7 @@ from scheduler.draft import Draft
 from scheduler.ending import end, fail, outcome_of
 from schemas.messages import CheckReported, CheckTarget, RunCheck
 from schemas.run_state import MonitorState
-from schemas.targets import target_of
+from schemas.targets import READS_ONLY, target_of
 
 replace = msgspec.structs.replace
 
@@ -50,10 +50,12 @@ def targets_of(draft: Draft) -> tuple[str, ...]:
 
 
 def touched_by(draft: Draft, number: int, told: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Return what a completed step has changed: as the executor told, else what its action is about."""
+    """Return what a completed step has changed: as the executor told, else what its action changes."""
     if told is not None:
         return told
     planned = draft.plan.step(number)
+    if planned.action in READS_ONLY:
+        return ()
     target = target_of(planned.action, planned.parameters)
     return () if target is None or planned.target_cluster or "{{" in str(target) else (str(target),)
 

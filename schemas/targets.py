@@ -46,6 +46,9 @@ _BY_ACTION: Final[dict[str, tuple[str, str]]] = {
 """Kind of the target and the parameter that names it. Where a parameter may name things of several kinds, or a thing of
 no kind of the API (a volume, a database), the namespace stands for it."""
 
+READS_ONLY: Final = frozenset({"audit_logs", "backup_data", "collect_diagnostics"})
+"""Actions that change nothing of what they are about: how it does afterwards says nothing of them."""
+
 
 class Target(msgspec.Struct, frozen=True):
     """One thing of the Kubernetes API."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from schemas.targets import Target, target_of
+from schemas.targets import READS_ONLY, Target, target_of
 
 _OWN_KINDS: Final[dict[str, tuple[str, str]]] = {
     "cleanup_storage": ("Volume", "path"),
@@ -20,7 +20,6 @@ _OWN_KINDS: Final[dict[str, tuple[str, str]]] = {
 }
 """What an executor would name where the contract only knows the namespace: a kind that is none of the API's, and the
 parameter that names it."""
-_READS_ONLY: Final = frozenset({"audit_logs", "backup_data", "collect_diagnostics"})
 
 
 def affected(action: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
@@ -34,7 +33,7 @@ def affected(action: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
 
 def subject_of(action: str, parameters: dict[str, Any]) -> Target | None:
     """Return what the action changes; None for one that only reads, or that names nothing."""
-    if action in _READS_ONLY:
+    if action in READS_ONLY:
         return None
     if action not in _OWN_KINDS:
         return target_of(action, parameters)
