@@ -57,7 +57,10 @@ async def test_many_runs_at_once_end_with_each_step_once(world: World) -> None:
             id="parameters that make no sense",
         ),
         pytest.param(
-            "asks-too-much", [a_step(1, runIf="true")], "does not do expressions yet", id="what is not built yet"
+            "half-a-condition",
+            [a_step(1), a_step(2, 1, runIf="steps[1].status ==")],
+            "steps[1].runIf: expression 'steps[1].status ==' at 1:19:",
+            id="a condition that does not compile",
         ),
     ],
 )
