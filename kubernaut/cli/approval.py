@@ -38,7 +38,7 @@ def what_is_approved(body: Body) -> list[str]:
 
 def _steps(body: Body) -> list[list[str]]:
     rows = [["WAVE", "STEP", "NAME", "ACTION", "TARGET", "PARAMETERS"]]
-    asked = {one["stepNumber"]: one for one in part(body, "spec", "workflowDefinition")["steps"]}
+    asked = {one["stepNumber"]: one for one in part(body, "spec", "workflowDefinition").get("steps", ())}
     for place, wave in enumerate(view_of(body).waves, start=1):
         for step in wave:
             parameters = part(asked.get(step.number, {}), "parameters")
