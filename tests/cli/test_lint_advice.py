@@ -69,6 +69,10 @@ def test_an_expression_about_a_step_that_may_not_have_ended_is_warned_of(
         pytest.param({"runIf": "steps[1].status == 'completed'"}, id="a dependency of a dependency"),
         pytest.param({"postConditions": [{"expression": "steps[3].status == 'completed'"}]}, id="its own, afterwards"),
         pytest.param({"runIf": "variables.x == 'steps[4]'"}, id="the words in a text"),
+        pytest.param(
+            {"rollbackSpec": {"action": "notify_only", "parameters": {"message": "{{ steps[4].error }}"}}},
+            id="any step, once the run rolls back",
+        ),
     ],
 )
 def test_an_expression_about_a_step_that_has_ended_is_fine(fields: dict[str, Any]) -> None:

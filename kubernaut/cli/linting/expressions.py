@@ -44,7 +44,10 @@ def _ancestors(plan: Plan) -> dict[int, set[int]]:
 
 
 def _expressions(root: Located, step: Way) -> Iterator[tuple[Way, str, bool]]:
-    """Return every expression of a step, with whether the step's own result is there when it is looked at."""
+    """Return every expression of a step, with whether the step's own result is there when it is looked at.
+
+    Not those that undo it: when a run rolls back, all of its steps have ended.
+    """
     ways: list[tuple[Way, bool]] = [((*step, field), False) for field in ("runIf", "skipIf")]
     for field, afterwards in (("preConditions", False), ("postConditions", True)):
         conditions = node_at(root, *step, field)
@@ -53,11 +56,10 @@ def _expressions(root: Located, step: Way) -> Iterator[tuple[Way, str, bool]]:
         node = node_at(root, *way)
         if node is not None and isinstance(node.value, str):
             yield way, node.value, afterwards
-    for fields, afterwards in ((("parameters",), False), (("rollbackSpec", "parameters"), True)):
-        yield from _templates(root, (*step, *fields), afterwards=afterwards)
+    yield from _templates(root, (*step, "parameters"))
 
 
-def _templates(root: Located, way: Way, *, afterwards: bool) -> Iterator[tuple[Way, str, bool]]:
+def _templates(root: Located, way: Way) -> Iterator[tuple[Way, str, bool]]:
     start = node_at(root, *way)
     waiting = [] if start is None else [(way, start)]
     while waiting:
@@ -65,4 +67,4 @@ def _templates(root: Located, way: Way, *, afterwards: bool) -> Iterator[tuple[W
         waiting += [((*where, key), inner) for key, inner in reversed(node.inner.items())]
         if isinstance(node.value, str):
             for found in _TEMPLATE.finditer(node.value):
-                yield where, found[1], afterwards
+                yield where, found[1], False
