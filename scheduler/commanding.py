@@ -23,6 +23,8 @@ TIMER: Final[dict[str, str]] = {"execute": "step", "dry_run": "dry", "rollback":
 """How the timer of an execution of each purpose is named: `<word>:<step number>`."""
 _LIMITS: Final[dict[str, str]] = {"execute": "workflow", "dry_run": "phase"}
 """The timer of the run that an execution must not outlive."""
+LOST_LIMIT: Final = 16
+"""Attempts of a step whose executions may still show up that are kept in mind, beside the last one."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +92,12 @@ def delete(draft: Draft, state: StepState | SideState, purpose: Purpose) -> None
     )
 
 
+def abandon(draft: Draft, state: StepState | SideState, purpose: Purpose, **changes: Any) -> None:
+    """Give up an execution whose creation was not seen: should it show up, it is deleted."""
+    lost = (*state.lost, state.abandoned)[-LOST_LIMIT:] if state.abandoned else state.lost
+    put(draft, state, purpose, abandoned=state.attempt, lost=lost, **changes)
+
+
 def release(draft: Draft, state: StepState | SideState, purpose: Purpose, *, gone: bool) -> None:
     """Command that our finalizer is taken off an execution, if it carries one and is not gone."""
     if state.held and state.execution_uid and not gone:
@@ -139,7 +147,7 @@ def abandon_all(draft: Draft, *, reason: str) -> None:
 
 def _give_up(draft: Draft, state: StepState | SideState, purpose: Purpose) -> None:
     if not state.execution_uid:
-        put(draft, state, purpose, abandoned=state.attempt)
+        abandon(draft, state, purpose)
     elif not state.ending:
         delete(draft, state, purpose)
         put(draft, state, purpose, held=False)

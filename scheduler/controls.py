@@ -14,7 +14,7 @@ import msgspec
 from scheduler import commanding, executing, rolling_back
 from scheduler.definition import WORDS, Definition, control_of
 from scheduler.draft import STOPPABLE, Draft
-from scheduler.ending import end
+from scheduler.ending import OVER, end
 from schemas.messages import HoldWorkflow
 from schemas.run_state import ControlState
 from schemas.workflow import Cancel, Control
@@ -23,13 +23,14 @@ replace = msgspec.structs.replace
 
 PAUSABLE: Final = frozenset({"queued", "planning", "validating", "executing", "rolling_back"})
 LATER_LIMIT: Final = 256
-_OVER: Final = "the run has ended; `kubernaut rerun` runs it again from a step"
 
 
 def take(draft: Draft, seen: Definition) -> None:
-    """Look at everything that an object asks for."""
+    """Look at everything that an object asks for; one that cannot be read asks for nothing, not even for less."""
+    if seen.spec is None:
+        return
     asked = control_of(seen)
-    if asked == Control() and draft.get("control") == ControlState():
+    if asked == Control() and draft.get("control") == ControlState() and not draft.get("refusals"):
         return
     _pause(draft, paused=asked.paused)
     if asked.cancel is not None and not draft.get("control").cancel:
@@ -42,7 +43,7 @@ def take(draft: Draft, seen: Definition) -> None:
 def take_later(draft: Draft) -> None:
     """Take in the overrides that came while the run was waiting for its place."""
     later = draft.get("control").later
-    if later and draft.steps:
+    if later:
         _note(draft, later=())
         for number, operation, reason in later:
             _override(draft, number, operation, reason)
@@ -54,6 +55,7 @@ def _note(draft: Draft, **changes: object) -> None:
 
 def _pause(draft: Draft, *, paused: bool) -> None:
     if paused == draft.get("control").paused:
+        draft.grant("pause")  # one that was refused is not asked for any more
         return
     if paused and draft.phase not in PAUSABLE:
         draft.refuse("pause", "nothing starts any more that a pause could hold back")
@@ -76,7 +78,7 @@ def _pause(draft: Draft, *, paused: bool) -> None:
 def _cancel(draft: Draft, asked: Cancel) -> None:
     why = f"cancelled by a person ({asked.mode})" + (f": {asked.reason[:WORDS]}" if asked.reason else "")
     if draft.ended:
-        draft.refuse("cancel", _OVER)
+        draft.refuse("cancel", OVER)
     elif draft.phase == "rolling_back" and asked.mode == "rollback":
         draft.refuse("cancel", "it is being rolled back already")
     else:
@@ -141,7 +143,7 @@ def _overrides(draft: Draft, asked: list[tuple[int, str, str]]) -> None:
 
 
 def _override(draft: Draft, number: int, operation: str, reason: str) -> None:
-    refused = _skip(draft, number, reason) if operation == "skip" else _retry(draft, number)
+    refused = _skip(draft, number, reason) if operation == "skip" else _retry(draft, number, reason)
     if refused:
         draft.refuse(f"{operation}-{number}", refused)
     else:
@@ -155,34 +157,37 @@ def _skip(draft: Draft, number: int, reason: str) -> str:
     step = draft.step(number)
     message = "skipped by a person" + (f": {reason}" if reason else "")
     if step.phase == "executing":
-        executing.end_step(draft, number, "skipped")
+        executing.end_step(draft, number, "skipped", message)
     elif step.phase in {"pending", "waiting_retry"}:
         draft.disarm(commanding.timer("execute", number))
-        draft.move_step(number, "skipped", "skipped", reason="skipped_by_person", message=message, error=message)
+        draft.move_step(number, "skipped", "skipped", reason=executing.SKIPPED, message=message, error=message)
         executing.settle(draft, number)
     else:
         return f"step {number} is {step.phase} already"
     return ""
 
 
-def _retry(draft: Draft, number: int) -> str:
+def _retry(draft: Draft, number: int, reason: str) -> str:
     """Try a failed step once more, or one that waits at once; the reason why not, where that means nothing."""
     if refused := _no_override(draft, number, "executing"):
         return refused
     step = draft.step(number)
     if step.phase not in {"failed", "waiting_retry"}:
         return f"step {number} is {step.phase}; only a failed step can be tried again"
-    if draft.get("closing") not in {"", "failed", "rolled_back"} or draft.get("closing_reason") == "workflow_timed_out":
+    if draft.get("closing_reason") not in {"", executing.STEP_FAILED}:
         return "the run is about to end"
+    message = "a person asked for it" + (f": {reason}" if reason else "")
     if step.phase == "failed":
-        executing.revive(draft, number)
+        executing.revive(draft, number, message)
+    else:
+        draft.move_step(number, "retry_planned", "retrying", reason="retry_asked", message=message)
     draft.arm(commanding.timer("execute", number), draft.now)
     return ""
 
 
 def _no_override(draft: Draft, number: int, *phases: str) -> str:
     if draft.ended:
-        return _OVER
+        return OVER
     if draft.phase not in phases:
         return f"in phase {draft.phase} it means nothing"
     return "" if number in draft.plan.place else f"there is no step {number}"
@@ -190,12 +195,7 @@ def _no_override(draft: Draft, number: int, *phases: str) -> str:
 
 def _rollback(draft: Draft, reason: str) -> None:
     why = "a person asked for the rollback" + (f": {reason}" if reason else "")
-    if draft.phase not in {"completed", "failed", "cancelled"}:
-        draft.refuse(
-            "rollback",
-            "the run has not failed; if it fails it is rolled back, to do so now cancel it with mode rollback",
-        )
-    elif refused := _no_rollback(draft):
+    if refused := _no_rollback(draft):
         draft.refuse("rollback", refused)
     else:
         _note(draft, rollback=True)
@@ -206,14 +206,15 @@ def _rollback(draft: Draft, reason: str) -> None:
 
 
 def _no_rollback(draft: Draft) -> str:
-    if draft.phase != "failed":
-        return f"only a failed run can be rolled back, this one is {draft.phase}"
-    if draft.get("deleting") or draft.get("gone"):
-        return "the object is being deleted"
-    if draft.sides["rollback"]:
-        return "the run was rolled back already"
-    if draft.plan.strategy.rollback_strategy == "none":
-        return "executionStrategy.rollbackStrategy is none"
-    if not any(step.phase == "completed" for step in draft.steps):
-        return "no step was completed, so there is nothing to undo"
-    return ""
+    """Why the run cannot be rolled back on demand; the first that holds."""
+    early = "the run has not failed; if it fails it is rolled back, to do so now cancel it with mode rollback"
+    phase, steps = draft.phase, draft.steps
+    reasons = (
+        (draft.plan.strategy.rollback_strategy == "none", "executionStrategy.rollbackStrategy is none"),
+        (phase == "rolling_back", "it is being rolled back already"),
+        (not draft.ended, early),
+        (phase != "failed", f"only a failed run can be rolled back, this one is {phase}"),
+        (bool(draft.sides["rollback"]), "the run was rolled back already"),
+        (all(step.phase != "completed" for step in steps), "no step was completed, so there is nothing to undo"),
+    )
+    return next((reason for holds, reason in reasons if holds), "")

@@ -6,16 +6,22 @@ what is due by then, and nothing else.
 
 from __future__ import annotations
 
+from typing import Final
+
 from scheduler import executing, monitoring, retention, rolling_back, validating
 from scheduler.draft import Draft
 from scheduler.ending import fail
 from schemas import durations
 
+_RANK: Final = {"poll": 0, "phase": 1, "workflow": 1}
+"""Of what is due at the same moment the lowest comes first, all others last: a run that is verified by then is so, and
+what ends with the time of the run has not missed its own."""
+
 
 def expire(draft: Draft) -> None:
     """Do everything that is due now, the earliest first."""
-    while due := sorted((at, name) for name, at in draft.timers.items() if at <= draft.now):
-        for at, name in due:
+    while due := sorted((at, _RANK.get(name, 2), name) for name, at in draft.timers.items() if at <= draft.now):
+        for at, _, name in due:
             if draft.timers.get(name) == at:
                 draft.disarm(name)
                 _fire(draft, name)
@@ -35,8 +41,7 @@ def _fire(draft: Draft, name: str) -> None:
         case "step":
             _step_due(draft, int(number))
         case "dry":
-            if draft.side("dry_run", int(number)).phase == "executing":
-                validating.dry_run_over(draft, int(number))
+            validating.dry_run_over(draft, int(number))
         case "undo":
             _undo_due(draft, int(number))
 
@@ -45,12 +50,12 @@ def _workflow_over(draft: Draft) -> None:
     limit = durations.render(draft.plan.workflow_ms / 1000)
     why = f"the run took longer than its workflowTimeout of {limit}"
     if draft.phase == "validating":
-        fail(draft, "refused", reason="workflow_timed_out", message=why)
+        fail(draft, "refused", reason=executing.RUN_OVER, message=why)
         return
-    if draft.phase != "executing":
-        return
+    if not draft.in_flight and draft.settled == len(draft.steps):
+        return  # the last end came with this very message
     automatic = draft.plan.strategy.rollback_strategy == "automatic"
-    executing.close(draft, "rolled_back" if automatic else "failed", "workflow_timed_out", why)
+    executing.close(draft, "rolled_back" if automatic else "failed", executing.RUN_OVER, why)
     for step in tuple(draft.steps):
         if step.phase == "executing":
             executing.end_step(draft, step.number, "timed_out")
@@ -59,21 +64,21 @@ def _workflow_over(draft: Draft) -> None:
 def _phase_over(draft: Draft) -> None:
     if draft.phase == "validating":
         validating.time_over(draft)
-    elif draft.phase == "monitoring":
+    else:
         monitoring.time_over(draft)
 
 
 def _step_due(draft: Draft, number: int) -> None:
-    step = draft.step(number)
-    if step.phase == "executing":
+    """Its attempt has taken too long, or its wait before a retry is over."""
+    if draft.step(number).phase == "executing":
         executing.end_step(draft, number, "timed_out")
-    elif step.phase == "waiting_retry" and draft.phase == "executing":
+    else:
         draft.make_ready(number)
 
 
 def _undo_due(draft: Draft, number: int) -> None:
-    side = draft.side("rollback", number)
-    if side.phase == "executing":
+    """As `_step_due`, of its rollback."""
+    if draft.side("rollback", number).phase == "executing":
         rolling_back.end_undo(draft, number, "timed_out")
-    elif side.phase == "waiting_retry":
+    else:
         draft.make_ready(number)

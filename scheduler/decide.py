@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from scheduler import controls, deadlines, lifecycle, monitoring, outcomes, progress, validating
+from scheduler import controls, deadlines, lifecycle, monitoring, outcomes, progress
 from scheduler.definition import Definition
 from scheduler.draft import Draft
 from scheduler.inputs import Earlier, Execution, Input, Place
@@ -44,8 +44,6 @@ def decide(plan: Plan, previous: Decision | None, inputs: Sequence[Input]) -> Ve
         if plan.definition.finished:
             return Verdict(decision=None)  # a run that has ended and is older than the log's retention
         lifecycle.begin(draft, admitted=any(each.fact == Place(admitted=True) for each in inputs))
-        controls.take(draft, plan.definition)
-        validating.take_approval(draft, plan.definition)
     strangers = tuple(each for each in inputs if not _take(draft, each))
     deadlines.expire(draft)
     progress.go_on(draft)

@@ -90,7 +90,7 @@ class Draft:
     def arm(self, name: str, at: int) -> None:
         """Note that something is due at `at`, in ms; while the run is paused some timers stand still."""
         if name in STOPPABLE and self.get("paused_at"):
-            self.fields["stopped"] = {**self.get("stopped"), name: at - self.get("paused_at")}
+            self.fields["stopped"] = {**self.get("stopped"), name: at - self.now}
             return
         self.timers = {**self.timers, name: at}
 
@@ -183,6 +183,8 @@ class Draft:
         """Return the state after the decision."""
         told = sum(1 for transition in self.transitions if transition.what)
         due = min(self.timers.values(), default=0)
+        if due:
+            due = max(due, self.now + 1)  # a wake-up at this very moment may be the one that is being handled
         armed = self.before.wake_at
         if due and (armed <= self.now or due < armed):
             armed = due

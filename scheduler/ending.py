@@ -7,6 +7,8 @@ from typing import Final
 from scheduler import commanding
 from scheduler.draft import Draft
 
+OVER: Final = "the run has ended; `kubernaut rerun` runs it again from a step"
+"""What a person is told who asks something of a run that has ended."""
 _TOLD: Final = {"success": "completed", "partial_success": "completed", "unknown": "completed"}
 """The public event of each outcome; of the others it has their own name."""
 
@@ -24,8 +26,15 @@ def end(draft: Draft, event: str, *, outcome: str, reason: str, message: str = "
     draft.move_run(event, _TOLD.get(outcome, outcome), reason=reason, message=message)
     stand_still(draft)
     draft.let_go()
-    if not draft.get("gone") and not draft.get("deleting") and not draft.get("owned"):
-        draft.timers = {"ttl": draft.now + draft.plan.ttl_ms}
+    keep(draft)
+
+
+def keep(draft: Draft) -> None:
+    """Keep the object of the run, which has ended, for its time; what a RemediationRequest owns, for ever."""
+    if draft.get("owned"):
+        draft.disarm("ttl")
+    else:
+        draft.arm("ttl", draft.get("ended_at") + draft.plan.ttl_ms)
 
 
 def stand_still(draft: Draft) -> None:

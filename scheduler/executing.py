@@ -256,7 +256,7 @@ def revive(draft: Draft, number: int, message: str) -> None:
     if draft.get("closing"):
         draft.fields |= {"closing": "", "closing_reason": "", "failing": ""}
         for step in tuple(draft.steps):
-            _note_failure(draft, step.number)  # another critical step has failed as well
-    if not draft.get("closing"):
-        for step in tuple(draft.steps):
-            reconsider(draft, step.number)
+            _note_failure(draft, step.number)  # another critical step may have failed as well
+        if not draft.get("closing"):
+            for step in tuple(draft.steps):
+                reconsider(draft, step.number)

@@ -10,7 +10,7 @@ import msgspec
 from scheduler import commanding, controls, validating
 from scheduler.definition import Definition
 from scheduler.draft import Draft
-from scheduler.ending import fail, stand_still
+from scheduler.ending import fail, keep, stand_still
 from scheduler.queueing import RANKS
 from schemas.messages import HoldWorkflow, ReleaseWorkflow
 from schemas.queue_state import QueueEntry
@@ -44,10 +44,10 @@ def begin(draft: Draft, *, admitted: bool) -> None:
     if not admitted:
         draft.fields["queue"] = turn_of(definition)
     draft.move_run("admitted" if admitted else "queued")
-    _take_early_approval(draft, definition)
     if definition.deleted or definition.deleting:
         end_early(draft, definition)
-    elif definition.decided:
+        return
+    if definition.decided:
         message = (
             f"the log of this run is gone (its status shows decision {definition.decided}); nothing more is done,"
             " because what was done already cannot be known. Look at its executions, then create the workflow again"
@@ -55,7 +55,10 @@ def begin(draft: Draft, *, admitted: bool) -> None:
         draft.fields["started_at"] = draft.now
         fail(draft, "refused", reason="log_lost", message=message)
     elif admitted:
+        validating.take_approval(draft, definition)
         plan(draft)
+    controls.take(draft, definition)
+    validating.take_approval(draft, definition)
 
 
 def take_workflow(draft: Draft, seen: Definition) -> None:
@@ -67,6 +70,8 @@ def take_workflow(draft: Draft, seen: Definition) -> None:
         return
     if seen.owned != draft.get("owned"):
         draft.fields["owned"] = seen.owned
+        if draft.ended:
+            keep(draft)
     if not seen.errors and seen.spec_hash != draft.get("spec_hash"):
         draft.refuse("spec", f"{seen.spec_hash[:8]}: the run goes on with the spec that it was planned with")
     controls.take(draft, seen)
@@ -134,13 +139,3 @@ def end_early(draft: Draft, seen: Definition) -> None:
         draft.commands.append(ReleaseWorkflow())
     if draft.changed:
         draft.fields["object_version"] = max(seen.version, draft.get("object_version"))
-
-
-def _take_early_approval(draft: Draft, definition: Definition) -> None:
-    """An approval that stands on the object from the start counts only if it names the very plan that is made of it."""
-    said, plan = definition.approval, draft.plan.state
-    if said is None or (plan is not None and said.plan == plan.digest):
-        return
-    draft.fields["early_approval"] = said.mark
-    if draft.plan.strategy.approval_required:
-        draft.refuse("approval", "it was written before there was a plan; look at the plan and approve again")

@@ -40,38 +40,38 @@ def begin(draft: Draft) -> None:
         draft.arm("poll", draft.now + draft.plan.window_ms)
 
 
-def targets_of(draft: Draft) -> tuple[str, ...]:
-    """Return what the completed steps have changed, each once."""
-    found: dict[str, None] = {}
+def targets_of(draft: Draft) -> tuple[CheckTarget, ...]:
+    """Return what the completed steps have changed, each once, in the cluster that the step was for."""
+    found: dict[tuple[str, str], None] = {}
     for step in draft.steps:
-        if step.phase == "completed":
-            found.update(dict.fromkeys(step.touched))
-    return tuple(found)[:TARGETS_LIMIT]
+        if step.phase == "completed" and step.touched:
+            cluster = draft.plan.step(step.number).target_cluster
+            found.update(dict.fromkeys((cluster, text) for text in step.touched))
+    return tuple(CheckTarget(resource=text, target_cluster=cluster) for cluster, text in list(found)[:TARGETS_LIMIT])
 
 
 def touched_by(draft: Draft, number: int, told: tuple[str, ...] | None) -> tuple[str, ...]:
     """Return what a completed step has changed: as the executor told, else what its action changes."""
+    planned = draft.plan.step(number)
+    if planned.target_cluster:
+        return ()  # looks at the targets are taken in this cluster only
     if told is not None:
         return told
-    planned = draft.plan.step(number)
     if planned.action in READS_ONLY:
         return ()
     target = target_of(planned.action, planned.parameters)
-    return () if target is None or planned.target_cluster or "{{" in str(target) else (str(target),)
+    return () if target is None or "{{" in str(target) else (str(target),)
 
 
 def look(draft: Draft) -> None:
     """Ask how the targets are."""
     looks = draft.get("monitor").looks + 1
     _put(draft, looks=looks)
-    targets = tuple(CheckTarget(resource=text) for text in targets_of(draft))
-    draft.commands.append(RunCheck(check=f"monitor-{looks}", type="monitor", targets=targets))
+    draft.commands.append(RunCheck(check=f"monitor-{looks}", type="monitor", targets=targets_of(draft)))
 
 
 def poll(draft: Draft) -> None:
     """The time of the next look has come, or the window is over where there is nothing to look at."""
-    if draft.phase != "monitoring":
-        return
     if targets_of(draft):
         look(draft)
     else:
@@ -95,7 +95,7 @@ def take_look(draft: Draft, seen: CheckReported) -> None:
         return
     interval = min(max(window // LOOKS_A_WINDOW, SHORTEST_MS), LONGEST_MS)
     soon = draft.now + interval
-    draft.arm("poll", min(soon, max(since + window, draft.now + 1)) if since else soon)
+    draft.arm("poll", min(soon, since + window) if since else soon)
 
 
 def take_alert(draft: Draft, alert: str, message: str) -> None:

@@ -28,7 +28,7 @@ def take_execution(draft: Draft, seen: Execution) -> bool:
     if seen.key != idempotency_key(draft.plan.definition.ref.uid, seen.step, seen.attempt, seen.purpose):
         return False
     state = commanding.current(draft, seen.step, seen.purpose)
-    if state.abandoned and seen.attempt == state.abandoned:
+    if seen.attempt in {state.abandoned, *state.lost} - {0}:
         _take_abandoned(draft, state, seen)
     elif seen.attempt > state.attempt or (seen.attempt == state.attempt and state.execution_uid not in {"", seen.uid}):
         return False
@@ -46,7 +46,10 @@ def _is_known(draft: Draft, number: int, purpose: Purpose) -> bool:
 def _take_abandoned(draft: Draft, state: StepState | SideState, seen: Execution) -> None:
     """An execution that nobody waits for any more has shown up: it must not go on."""
     hold = not commanding.idempotent(_action_of(draft, seen)) and seen.purpose != "dry_run"
-    commanding.put(draft, state, seen.purpose, abandoned=0)
+    if seen.attempt == state.abandoned:
+        commanding.put(draft, state, seen.purpose, abandoned=0)
+    else:
+        commanding.put(draft, state, seen.purpose, lost=tuple(each for each in state.lost if each != seen.attempt))
     if seen.gone:
         return
     if not seen.ending and not seen.deleting:
@@ -129,9 +132,10 @@ def _may_try_again(seen: Execution, action: str) -> bool:
 
 
 def _ended_by_command(draft: Draft, number: int, purpose: Purpose) -> None:
+    """Of a dry run it is never waited for."""
     if purpose == "execute":
         executing.ended_by_command(draft, number)
-    elif purpose == "rollback":
+    else:
         rolling_back.ended_by_command(draft, number)
 
 

@@ -18,7 +18,7 @@ DELETE_AGAIN_MS: Final = 600_000
 
 def retire(draft: Draft) -> None:
     """The time to live of a finished object is over: ask whether the audit holds everything of it."""
-    if not draft.ended or draft.get("deleting") or draft.get("gone") or draft.get("owned"):
+    if draft.get("deleting"):
         return
     looks = draft.get("audit_looks") + 1
     draft.fields["audit_looks"] = looks
@@ -27,10 +27,13 @@ def retire(draft: Draft) -> None:
 
 
 def take_audit(draft: Draft, check: str, *, passed: bool) -> None:
-    """Whether the audit holds everything: then the object is deleted."""
+    """Whether the audit holds everything: then the object is deleted. Each answer counts once."""
     looks = draft.get("audit_looks")
-    if not draft.ended or draft.get("deleting") or draft.get("owned") or not looks or check != f"audit-{looks}":
+    if not draft.ended or draft.get("deleting") or draft.get("owned"):
         return
+    if check != f"audit-{looks}" or draft.get("audit_answered") == looks:
+        return
+    draft.fields["audit_answered"] = looks
     if passed:
         draft.commands.append(DeleteWorkflow())
         draft.arm("ttl", draft.now + DELETE_AGAIN_MS)

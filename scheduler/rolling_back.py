@@ -6,7 +6,7 @@ others are still tried.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -23,15 +23,23 @@ from schemas.workflow import DEFAULT_STEP_TIMEOUT, Step
 
 replace = msgspec.structs.replace
 
+STOPPED: Final = "cancelled"
+"""How a run is closing whose rollback a person has cancelled: none is begun any more."""
+
 
 def begin(draft: Draft, event: str, *, reason: str, why: str) -> None:
-    """Enter the phase: steps that nothing depends on come first."""
+    """Enter the phase: steps that nothing depends on come first. A pause that stands holds it, too.
+
+    A run that had failed already keeps the reason of that.
+    """
     for step in tuple(draft.steps):
         if step.phase in {"pending", "waiting_retry"}:
             draft.move_step(step.number, "cancelled", "cancelled", reason="run_failed")
-    draft.fields |= {"rollback_reason": why[:4096], "failing": why[:4096], "closing_reason": reason}
+    draft.fields |= {"rollback_reason": why[:4096], "closing_reason": reason, "stopped": {}}
+    draft.fields["failing"] = draft.get("failure_reason") or why[:4096]
+    if draft.get("control").paused and not draft.get("paused_at"):
+        draft.fields["paused_at"] = draft.now
     draft.timers = {}
-    draft.fields["stopped"] = {}
     draft.ready = []
     draft.move_run(event, reason=reason, message=why)
     draft.sides["rollback"] = [
@@ -39,14 +47,13 @@ def begin(draft: Draft, event: str, *, reason: str, why: str) -> None:
         for step in draft.plan.steps
     ]
     for number in draft.plan.place:
-        side = draft.side("rollback", number)
-        if not draft.plan.after[number] and side.phase == "pending" and _passed_over(draft, side.number):
-            _settle(draft, side.number)
+        if not draft.plan.after[number] and _passed_over(draft, number):
+            _settle(draft, number)
 
 
 def go_on(draft: Draft) -> None:
     """Start what may start, up to the limit, the latest steps first; end the run when all were tried."""
-    stopped = draft.get("closing") in {"failed", "cancelled"}
+    stopped = draft.get("closing") == STOPPED
     while draft.ready and not stopped and not draft.get("paused_at") and draft.in_flight < draft.get("limit"):
         _start(draft, draft.ready.pop())
     if draft.in_flight:
@@ -70,7 +77,7 @@ def _finish(draft: Draft) -> None:
         undone = any(side.phase == "completed" for side in draft.sides["rollback"])
         reason, message = ("rolled_back" if undone else "nothing_to_roll_back"), why
         if undone:
-            draft.tell_run("rolled_back", reason=draft.get("closing_reason"), message=why)
+            draft.tell_run("rolled_back", reason=draft.get("closing_reason"), message=draft.get("rollback_reason"))
     draft.fields["closing"] = ""
     if cancelled:
         draft.fields["failure_reason"] = message[:4096]
@@ -86,7 +93,7 @@ def _settle(draft: Draft, number: int) -> None:
         for dependency in sorted(draft.plan.before[waiting.pop()], reverse=True):
             side = draft.side("rollback", dependency)
             draft.put_side("rollback", replace(side, blockers=side.blockers - 1))
-            if side.blockers == 1 and side.phase == "pending" and _passed_over(draft, dependency):
+            if side.blockers == 1 and _passed_over(draft, dependency):
                 waiting.append(dependency)
 
 
@@ -175,7 +182,7 @@ def attempt_failed(draft: Draft, number: int, reason: str, message: str, *, agai
     """An attempt to undo a step has failed. `again`: trying again is safe and may help."""
     side = draft.side("rollback", number)
     planned = draft.plan.step(number)
-    stopped = draft.get("closing") in {"failed", "cancelled"}
+    stopped = draft.get("closing") == STOPPED
     if not again or stopped or side.retries >= draft.plan.budgets[number]:
         draft.disarm(commanding.timer("rollback", number))
         _failed(draft, side, reason, message)
@@ -199,7 +206,7 @@ def end_undo(draft: Draft, number: int, why: str) -> None:
         draft.put_side("rollback", replace(side, ending=why))
         commanding.delete(draft, side, "rollback")
     else:
-        draft.put_side("rollback", replace(side, ending=why, abandoned=side.attempt))
+        commanding.abandon(draft, side, "rollback", ending=why)
         ended_by_command(draft, number)
 
 
@@ -210,7 +217,7 @@ def ended_by_command(draft: Draft, number: int) -> None:
         again = commanding.idempotent(undo_action(draft, number))
         attempt_failed(draft, number, "timed_out", "it had not ended in time and was ended", again=again)
     else:
-        _failed(draft, side, "cancelled", "the rollback was cancelled")
+        draft.put_side("rollback", replace(side, phase="cancelled", reason="cancelled", ended_at=draft.now, ending=""))
 
 
 def undo_action(draft: Draft, number: int) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from scheduler import commanding
 from scheduler.definition import Approval, Definition
 from scheduler.draft import Draft
-from scheduler.ending import fail
+from scheduler.ending import OVER, fail
 from scheduler.inputs import Execution
 from scheduler.orders import holds_template
 from schemas.messages import CheckReported, CheckTarget, RunCheck
@@ -22,12 +22,13 @@ from schemas.workflow import Step
 replace = msgspec.structs.replace
 
 LIMIT_MS: Final = 5 * 60 * 1000
+_NO_PLAN: Final = "it was written before there was a plan; look at the plan and approve again"
 _SHORT: Final = 253
 """Characters of a parameter that a check is told: longer ones are no names of things."""
 
 
 def begin(draft: Draft) -> None:
-    """Ask for every check."""
+    """Ask for every check; an approval that names this very plan may be there already."""
     draft.arm("phase", draft.now + LIMIT_MS)
     targets = _targets(draft.plan.steps)
     checks = []
@@ -36,6 +37,12 @@ def begin(draft: Draft) -> None:
         draft.commands.append(RunCheck(check=f"check-{place}", type=asked.type, targets=targets))
     if checks:
         draft.fields["checks"] = tuple(checks)
+    known: ApprovalState | None = draft.get("approval")
+    if known is not None and known.plan == _digest(draft):
+        _tell_approval(draft, known)
+    elif known is not None:
+        draft.fields["approval"] = None
+        draft.refuse("approval", _other_plan(draft, known.plan))
 
 
 def go_on(draft: Draft) -> bool:
@@ -53,23 +60,20 @@ def go_on(draft: Draft) -> bool:
     if "validated" not in draft.get("phase_times"):
         draft.note_time("validated")
         draft.tell_run("validated", reason="passed" if checks or draft.sides["dry_run"] else "nothing_to_check")
-    if draft.plan.strategy.approval_required and draft.get("approval") is None:
+    if _wants_approval(draft):
         return False
     draft.disarm("phase")
     return True
 
 
 def time_over(draft: Draft) -> None:
-    """Not everything was there in time."""
-    waited_for_person = "validated" in draft.get("phase_times")
-    if waited_for_person:
-        reason, message = (
-            "approval_timed_out",
-            "nobody approved the run within 5 minutes; apply it again under a new name",
-        )
-    else:
-        reason, message = "validation_timed_out", f"validating took longer than 5 minutes: {_open(draft)}"
-    fail(draft, "refused", reason=reason, message=message)
+    """Not everything was there in time. What came with this very message was: `go_on` says what follows from it."""
+    if missing := _missing(draft):
+        message = f"validating took longer than 5 minutes: {missing}"
+        fail(draft, "refused", reason="validation_timed_out", message=message)
+    elif _wants_approval(draft) and not _has_failed(draft):
+        message = "nobody approved the run within 5 minutes; apply it again under a new name"
+        fail(draft, "refused", reason="approval_timed_out", message=message)
 
 
 def take_check(draft: Draft, seen: CheckReported) -> None:
@@ -86,41 +90,62 @@ def take_check(draft: Draft, seen: CheckReported) -> None:
 
 
 def take_approval(draft: Draft, seen: Definition) -> None:
-    """Take in what a person said of the plan: the first word that is about this plan counts."""
+    """Take in what a person said of the plan: the first word that is about this plan counts, any other is refused."""
     said = seen.approval
-    if said is None or said.verdict not in {"approved", "rejected"} or said.mark == draft.get("early_approval"):
+    if said is None or said.mark == draft.get("early_approval"):
         return
     known: ApprovalState | None = draft.get("approval")
-    if draft.phase in {"queued", "planning"}:
-        draft.fields["early_approval"] = said.mark
-        draft.refuse("approval", "there is no plan yet; look at the plan when it is there, and approve it then")
-    elif draft.phase == "validating" and known is None:
-        _judge(draft, said)
-    elif known is not None and (said.verdict, said.by) != (known.verdict, known.by):
-        draft.refuse("approval", f"the run was {known.verdict} by {known.by} already; cancel it to stop it")
-
-
-def _judge(draft: Draft, said: Approval) -> None:
-    plan = draft.plan.state.digest if draft.plan.state else ""
-    if not draft.plan.strategy.approval_required:
-        draft.refuse("approval", "this run asks for none")
-        return
-    if said.plan and said.plan != plan:
-        draft.refuse("approval", f"it names plan {said.plan[:16]}, and this run's plan is {plan[:16]}")
-        return
     by = said.by or "somebody who is not named"
+    if known is not None and (said.verdict, by) == (known.verdict, known.by):
+        return
+    if refused := _no_approval(draft, said):
+        draft.refuse("approval", refused)
+        if refused == _NO_PLAN:
+            draft.fields["early_approval"] = said.mark
+        return
+    verdict: Any = said.verdict
     draft.grant("approval")
-    draft.fields["approval"] = ApprovalState(
-        verdict="approved" if said.verdict == "approved" else "rejected",
-        by=by,
-        reason=said.reason,
-        at=draft.now,
-        plan=plan,
+    known = ApprovalState(verdict=verdict, by=by, reason=said.reason, at=draft.now, plan=_digest(draft))
+    draft.fields["approval"] = known
+    if draft.phase == "validating":
+        _tell_approval(draft, known)
+
+
+def _no_approval(draft: Draft, said: Approval) -> str:
+    """Why nothing comes of it, the first that holds. While the run is queued only one that names the plan counts."""
+    known: ApprovalState | None = draft.get("approval")
+    planned, early = draft.plan.state is not None, draft.phase != "validating"
+    given = f"the run was {known.verdict} by {known.by} already; while it goes on, a cancel stops it" if known else ""
+    reasons = (
+        (said.verdict not in {"approved", "rejected"}, f"{said.verdict!r} is neither approved nor rejected"),
+        (not planned, OVER if draft.ended else _NO_PLAN),
+        (not draft.plan.strategy.approval_required, "this run asks for none"),
+        (bool(said.plan) and said.plan != _digest(draft), _other_plan(draft, said.plan)),
+        (known is not None, given),
+        (draft.ended, OVER),
+        (early and not said.plan, _NO_PLAN),
     )
-    why = f": {said.reason}" if said.reason else ""
-    draft.tell_run(said.verdict, reason=f"approval_{said.verdict}", message=f"{said.verdict} by {by}{why}")
-    if said.verdict == "rejected":
-        fail(draft, "refused", reason="approval_rejected", message=f"rejected by {by}{why}")
+    return next((reason for holds, reason in reasons if holds), "")
+
+
+def _tell_approval(draft: Draft, known: ApprovalState) -> None:
+    why = f": {known.reason}" if known.reason else ""
+    message = f"{known.verdict} by {known.by}{why}"
+    draft.tell_run(known.verdict, reason=f"approval_{known.verdict}", message=message)
+    if known.verdict == "rejected":
+        fail(draft, "refused", reason="approval_rejected", message=message)
+
+
+def _wants_approval(draft: Draft) -> bool:
+    return draft.plan.strategy.approval_required and draft.get("approval") is None
+
+
+def _digest(draft: Draft) -> str:
+    return draft.plan.state.digest if draft.plan.state else ""
+
+
+def _other_plan(draft: Draft, named: str) -> str:
+    return f"it names plan {named[:16]}, and this run's plan is {_digest(draft)[:16]}"
 
 
 def take_dry_run(draft: Draft, seen: Execution) -> None:
@@ -137,7 +162,7 @@ def dry_run_over(draft: Draft, number: int) -> None:
     if side.execution_uid:
         commanding.delete(draft, side, "dry_run")
     else:
-        draft.put_side("dry_run", replace(side, abandoned=side.attempt))
+        commanding.abandon(draft, side, "dry_run")
     side = draft.side("dry_run", number)
     _end_dry_run(draft, side, "failed", "timed_out", "the dry run did not end in time and was ended")
 
@@ -159,7 +184,7 @@ def _dry_runs_done(draft: Draft) -> bool:
         draft.sides["dry_run"] = [SideState(number=step.step_number) for step in draft.plan.steps]
         draft.ready = [step.step_number for step in draft.plan.steps]
         draft.touched = True
-    failed = [side for side in draft.sides["dry_run"] if side.phase == "failed"]
+    failed = _failed_dry_runs(draft)
     while draft.ready and not failed and not draft.get("paused_at") and draft.in_flight < draft.get("limit"):
         _start(draft, draft.ready.pop(0))
     if draft.in_flight or (draft.ready and not failed):
@@ -176,7 +201,7 @@ def _start(draft: Draft, number: int) -> None:
     """Command a dry run; of parameters that only earlier steps can fill in nothing can be known before."""
     planned = draft.plan.step(number)
     side = draft.side("dry_run", number)
-    if draft.step(number).phase == "skipped":
+    if _is_skipped(draft, number):
         draft.put_side("dry_run", replace(side, phase="skipped", reason="skipped_by_person"))
         return
     if holds_template(planned.parameters):
@@ -207,9 +232,26 @@ def _is_short(value: Any) -> bool:
     return isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= _SHORT)
 
 
-def _open(draft: Draft) -> str:
+def _missing(draft: Draft) -> str:
+    """What there is no result of yet; empty when all is there but, maybe, an approval."""
     open_checks = [check.type for check in draft.get("checks") if check.required and check.passed is None]
     if open_checks:
         return f"no result of the {', '.join(open_checks)} check; see whether the executor bridge is well"
-    running = [str(side.number) for side in draft.sides["dry_run"] if side.phase in {"pending", "executing"}]
-    return f"the dry run of step {', '.join(running[:10])} had not ended" if running else "it was paused"
+    sides = draft.sides["dry_run"]
+    running = [str(side.number) for side in sides if side.phase in {"pending", "executing"}]
+    if draft.plan.strategy.dry_run_first and not sides:
+        running = [str(step.step_number) for step in draft.plan.steps]
+    return f"the dry run of step {', '.join(running[:10])} had not ended" if running else ""
+
+
+def _has_failed(draft: Draft) -> bool:
+    return any(check.required and not check.passed for check in draft.get("checks")) or bool(_failed_dry_runs(draft))
+
+
+def _failed_dry_runs(draft: Draft) -> list[SideState]:
+    """Those of steps that a person skipped do not count."""
+    return [side for side in draft.sides["dry_run"] if side.phase == "failed" and not _is_skipped(draft, side.number)]
+
+
+def _is_skipped(draft: Draft, number: int) -> bool:
+    return draft.step(number).phase == "skipped"

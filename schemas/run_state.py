@@ -46,6 +46,8 @@ class StepState(msgspec.Struct, frozen=True, array_like=True):
     """What it was like before, as the executor reported it, for actions whose inverse can be derived from it."""
     abandoned: int = 0
     """Attempt that was given up before its creation was seen; an execution of it that shows up later is deleted."""
+    lost: tuple[int, ...] = ()
+    """Attempts before that one that were given up in the same way and have not shown up either."""
 
 
 class SideState(msgspec.Struct, frozen=True, array_like=True):
@@ -70,6 +72,8 @@ class SideState(msgspec.Struct, frozen=True, array_like=True):
     findings: tuple[str, ...] = ()
     """Of a dry run: what would change, and after `!` what may go wrong. Of a rollback: where it was derived from."""
     abandoned: int = 0
+    """As in StepState."""
+    lost: tuple[int, ...] = ()
     """As in StepState."""
 
 
@@ -217,7 +221,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     timers: dict[str, int] = {}
     """What is due when, in ms: workflow, phase, poll, ttl, step:<n>, dry:<n>, undo:<n>."""
     wake_at: int = 0
-    """The earliest wake-up that was armed; never later than the earliest timer."""
+    """The earliest wake-up that was armed; never later than the earliest timer, or 1 ms after the decision where that
+    is due already."""
     checks: tuple[CheckState, ...] = ()
     approval: ApprovalState | None = None
     early_approval: str = ""
@@ -241,6 +246,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     """What the plan was made with, by action; empty when nothing was asked for or known."""
     audit_looks: int = 0
     """How often it was asked whether the audit holds the whole run, before its object may be deleted."""
+    audit_answered: int = 0
+    """Number of the last of these questions that was answered."""
     owned: bool = False
     """A RemediationRequest owns the object: it is not ours to delete."""
     rerun_of: str = ""
