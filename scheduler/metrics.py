@@ -7,7 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from runtime.metrics import REGISTRY
 from scheduler.inputs import Execution, Input
 from scheduler.plan import Plan
-from schemas.messages import Decision
+from schemas.messages import Decision, Transition
 from schemas.queue_state import QueueState
 from schemas.run_state import RunState
 from schemas.workflow_status import TERMINAL_PHASES
@@ -15,6 +15,7 @@ from schemas.workflow_status import TERMINAL_PHASES
 _SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 2700)
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)
 _COUNTS = (1, 2, 3, 5, 10, 20, 50, 100, 256)
+_STEP_ENDS = frozenset({"completed", "failed", "skipped", "cancelled"})
 
 RUNS = Counter("workflowexecution_total", "Runs that ended, by how", ["status"], registry=REGISTRY)
 RUNS_STARTED = Counter("workflowexecution_started_total", "Runs that were taken in", registry=REGISTRY)
@@ -62,6 +63,27 @@ HANDOFF_SECONDS = Histogram(
     buckets=_FAST,
     registry=REGISTRY,
 )
+RETRIES = Counter(
+    "workflowexecution_step_retries_total", "Retries that were planned, by action", ["action"], registry=REGISTRY
+)
+ROLLBACKS = Counter(
+    "workflowexecution_step_rollbacks_total",
+    "Rollbacks of steps that ended: rolled_back, or failed, which a person must look at",
+    ["status", "action"],
+    registry=REGISTRY,
+)
+VALIDATIONS = Counter(
+    "workflowexecution_validation_total",
+    "How validating ended: started, or the reason why not",
+    ["result"],
+    registry=REGISTRY,
+)
+REFUSALS = Counter(
+    "workflowexecution_refused_requests_total",
+    "Requests of people that were refused, by operation",
+    ["operation"],
+    registry=REGISTRY,
+)
 DECISIONS = Counter("kubernaut_decisions_total", "Decisions published", registry=REGISTRY)
 IGNORED = Counter("kubernaut_inputs_without_effect_total", "Messages that changed nothing", registry=REGISTRY)
 TIMER_LATENESS = Histogram(
@@ -100,29 +122,53 @@ def count_queue(state: QueueState) -> None:
 def count(decision: Decision, plan: Plan, inputs: list[Input]) -> None:
     """Count what a published decision holds."""
     DECISIONS.inc()
-    state = decision.state
-    ended = {"completed", "failed", "skipped", "cancelled"}
-    for transition in decision.transitions:
-        if transition.entity == "workflow":
-            if transition.what == "started":
-                _count_start(plan)
-        elif transition.after in ended:
-            step = state.steps[plan.place[transition.step]]
-            STEPS.labels(transition.after, transition.action).inc()
-            if step.started_at:
-                STEP_SECONDS.labels(transition.action).observe((step.ended_at - step.started_at) / 1000)
-        elif transition.what == "started":
-            _count_handoff(state, plan, transition.step, inputs)
     if decision.version == 1:
         RUNS_STARTED.inc()
-    if state.phase in TERMINAL_PHASES and state.ended_at == decision.now and _ends(decision):
-        RUNS.labels(state.phase).inc()
+    for transition in decision.transitions:
+        if transition.entity == "workflow":
+            _count_phase(transition, plan)
+        else:
+            _count_step(transition, decision.state, plan, inputs)
+    for refusal in decision.refusals:
+        REFUSALS.labels(refusal.operation.partition("-")[0]).inc()
+    for side in decision.state.rollbacks:
+        if side.phase == "failed" and side.ended_at == decision.now:
+            ROLLBACKS.labels("failed", plan.step(side.number).action).inc()
+    if _ends(decision):
+        _count_end(decision.state)
+
+
+def _count_phase(transition: Transition, plan: Plan) -> None:
+    if transition.what == "started":
+        _count_start(plan)
+    if transition.before == "validating" and transition.after != "validating":
+        VALIDATIONS.labels("started" if transition.after == "executing" else transition.reason).inc()
+
+
+def _count_step(transition: Transition, state: RunState, plan: Plan, inputs: list[Input]) -> None:
+    if transition.what == "started":
+        _count_handoff(state, plan, transition.step, inputs)
+    elif transition.what == "retrying":
+        RETRIES.labels(transition.action).inc()
+    elif transition.what == "rolled_back":
+        ROLLBACKS.labels("rolled_back", transition.action).inc()
+    elif transition.after in _STEP_ENDS:
+        step = state.steps[plan.place[transition.step]]
+        STEPS.labels(transition.after, transition.action).inc()
+        if step.started_at:
+            STEP_SECONDS.labels(transition.action).observe((step.ended_at - step.started_at) / 1000)
+
+
+def _count_end(state: RunState) -> None:
+    RUNS.labels(state.phase).inc()
+    if state.started_at:  # one that was cancelled while it waited for its place has not run
         RUN_SECONDS.observe((state.ended_at - state.started_at) / 1000)
         _count_efficiency(state)
 
 
 def _ends(decision: Decision) -> bool:
-    return any(
+    """Whether a run ends by this decision; one that is rolled back on demand had ended before."""
+    return not decision.state.control.rollback and any(
         t.entity == "workflow" and t.after in TERMINAL_PHASES and t.before != t.after for t in decision.transitions
     )
 
