@@ -172,20 +172,21 @@ class Run:
         said = {f"{group}/approval": verdict, f"{group}/approver": by, f"{group}/approval-reason": reason}
         return self.ask(metadata={"annotations": said | ({f"{group}/approved-plan": plan} if plan else {})})
 
+    def found(self, check: str, *, passed: bool = True, message: str = "", **fields: Any) -> CheckReported:
+        """The result of a check, as a fact."""
+        return CheckReported(
+            workflow=self.last.workflow,
+            command_id="command",
+            check=check,
+            type=self.check_of(check).type,
+            passed=passed,
+            message=message,
+            **fields,
+        )
+
     def report(self, check: str, *, passed: bool = True, message: str = "", **fields: Any) -> Decision | None:
         """The result of a check comes."""
-        kind = self.check_of(check).type
-        return self.take(
-            CheckReported(
-                workflow=self.last.workflow,
-                command_id="command",
-                check=check,
-                type=kind,
-                passed=passed,
-                message=message,
-                **fields,
-            )
-        )
+        return self.take(self.found(check, passed=passed, message=message, **fields))
 
     def check_of(self, check: str) -> RunCheck:
         """The newest command of a check."""
