@@ -49,6 +49,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Within this the API of a cluster must answer to be counted as reachable."""
     elsewhere: float = 12.0
     """How long another cluster may take to answer a check; then what is there counts as not reachable."""
+    audit: float = 2.0
+    """How long the auditor may be behind: it has the same message in hand, and commits before it acknowledges."""
     probe: float = 10.0
     """Longest time without asking the API server anything."""
 

@@ -538,6 +538,17 @@ def test_the_audit_holds_a_run_once_it_has_acknowledged_the_question() -> None:
     assert (report.passed, report.inputs["decision"]) == (True, "2")
 
 
+def test_an_auditor_that_is_a_moment_behind_is_waited_for() -> None:
+    """It reads the very same message as we do, and writes it down before it acknowledges."""
+
+    async def scene(world: World) -> None:
+        durable = world.broker.durable(AUDITOR)
+        asyncio.get_running_loop().call_later(0.5, setattr, durable, "next", 3)
+        await world.decide(a_decision(1, retiring(), RunCheck(check="audit-1", type="audit")))
+
+    assert [True] == [report.passed for report in told(a_world(scene))]
+
+
 def test_an_audit_that_lags_is_told_with_how_far_it_is() -> None:
     """The object must not be deleted yet."""
     report, _ = the_audit(acknowledged=False)
