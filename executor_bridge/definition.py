@@ -85,7 +85,7 @@ class _Strategy(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Steps(msgspec.Struct, frozen=True, rename="camel"):
-    steps: tuple[_Step, ...]
+    steps: tuple[_Step, ...] = ()
     ai_recommendations: _Recommendations | None = None
 
 

@@ -195,6 +195,18 @@ def test_recommendations_are_steps_after_the_highest_number() -> None:
     assert (found.approval_required, found.rollback_strategy) == (False, "manual")
 
 
+def test_a_definition_of_recommendations_alone_has_its_words_too() -> None:
+    """No step is written; the first recommendation is step 1."""
+    body = a_workflow()
+    advised = recommended({"id": "tell", "action": "notify_only"})
+    body["spec"]["workflowDefinition"] = {"name": "n", "version": "1", "aiRecommendations": advised}
+
+    found = definition.read(msgspec.json.encode(body))
+
+    assert found is not None
+    assert {1: StepWords(1, name="tell", action="notify_only", retries=1)} == found.steps
+
+
 def test_a_recommendation_of_high_risk_asks_for_an_approval() -> None:
     """The highest risk of all counts for the run: it is approved by a person and rolled back automatically."""
     found = read(
