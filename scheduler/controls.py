@@ -22,7 +22,6 @@ from schemas.workflow import Cancel, Control
 replace = msgspec.structs.replace
 
 PAUSABLE: Final = frozenset({"queued", "planning", "validating", "executing", "rolling_back"})
-LATER_LIMIT: Final = 256
 
 
 def take(draft: Draft, seen: Definition) -> None:
@@ -136,7 +135,7 @@ def _overrides(draft: Draft, asked: list[tuple[int, str, str]]) -> None:
         return
     _note(draft, overrides=len(asked))
     if draft.phase in {"queued", "planning"}:
-        _note(draft, later=(*known.later, *fresh)[:LATER_LIMIT])
+        _note(draft, later=(*known.later, *fresh))
         return
     for number, operation, reason in fresh:
         _override(draft, number, operation, reason)
