@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from executor_bridge.condition import Verdict, condition, with_refusals
 from executor_bridge.kube_events import camel
+from executor_bridge.run_reasons import in_flight
 from executor_bridge.validation import needs_approval, what_stopped
-from executor_bridge.waiting import in_flight
 from executor_bridge.wording import command, names
 from schemas.workflow_status import TERMINAL_PHASES
 

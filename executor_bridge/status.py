@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 from executor_bridge.advice import recommended_actions
 from executor_bridge.conditions import conditions_of
 from executor_bridge.results import effect_of, metrics_of, outcome_of
+from executor_bridge.run_reasons import in_flight
 from executor_bridge.steps import steps_of
 from executor_bridge.times import rfc3339, rfc3339_or_none
 from executor_bridge.validation import validation_of
-from executor_bridge.waiting import in_flight, waiting_for
+from executor_bridge.waiting import waiting_for
 from executor_bridge.wording import NO_WORDS
 from schemas import durations
 from schemas.workflow_status import (

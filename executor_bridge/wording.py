@@ -66,14 +66,20 @@ def retry(
     Of a dry run or a rollback, `timer` is the prefix of its timers and `what` how it is called. A retry whose time has
     come and that waits for its turn has no time any more.
     """
-    budget = max(_budget(one.number, decision.state, words), one.retries)
-    which = f"{what} of {step_name(one.number, words)}" if what else step_name(one.number, words)
     due = decision.state.timers.get(f"{timer}:{one.number}", 0)
-    when = f" at {moment(due, decision.now)}" if due else ""
-    why = one.error or one.reason
-    return f"retry {one.retries} of {budget} of {which}{when}" + (f", after: {cut(why, CAUSE)}" if why else "")
+    when = moment(due, decision.now) if due else ""
+    name, most = step_name(one.number, words), budget(one.number, decision.state, words)
+    return retried(one.retries, most, name, what=what, when=when, why=one.error or one.reason)
 
 
-def _budget(number: int, state: RunState, words: Definition) -> int:
+def retried(retries: int, most: int, name: str, *, what: str = "", when: str = "", why: str = "") -> str:
+    """Return the same, of its parts."""
+    which = f"{what} of {name}" if what else name
+    text = f"retry {retries} of {max(most, retries)} of {which}" + (f" at {when}" if when else "")
+    return text + (f", after: {cut(why, CAUSE)}" if why else "")
+
+
+def budget(number: int, state: RunState, words: Definition) -> int:
+    """Return how often a step may be tried again, with what was adjusted."""
     moved = [one.retries for one in state.adjustments if one.step == number and one.retries >= 0]
     return moved[-1] if moved else words_of(number, words).retries

@@ -44,10 +44,29 @@ def running(number: int, **fields: Any) -> StepState:
             id="checks without a result",
         ),
         pytest.param(
-            validating(dry_runs=(a_side(1), a_side(2, "executing"), a_side(3, "pending"))),
+            validating(dry_runs=(a_side(1), a_side(2, "executing", execution_uid="u-2"), a_side(3, "pending"))),
             some_words(),
             "The end of the dry run of step 2 (name-2).",
             id="a dry run in flight",
+        ),
+        pytest.param(
+            validating(dry_runs=(a_side(1), a_side(2, "executing"), a_side(3, "pending"))),
+            some_words(),
+            "The KubernetesExecution of the dry run of step 2 (name-2) to be created.",
+            id="a dry run that was commanded and not seen yet",
+        ),
+        pytest.param(
+            validating(checks=(a_check("health", passed=None, required=False), a_check("rbac", passed=None))),
+            some_words(),
+            "The result of the rbac check.",
+            id="nobody waits for a check that is not required",
+        ),
+        pytest.param(
+            validating(paused_at=START, checks=(a_check("rbac", passed=None),), timers={"phase": START + MINUTE}),
+            ASKED,
+            "The result of the rbac check; somebody to resume it: kubernaut resume restart-web -n shop; approval by"
+            " somebody with the right to approve until 00:01:00Z: kubernaut approve restart-web -n shop",
+            id="a pause before it executes is not all that it waits for",
         ),
         pytest.param(
             validating(
@@ -104,6 +123,12 @@ def test_before_it_executes(state: RunState, words: Definition, expected: str) -
             a_state(running(1), timers={"step:1": NOW + MINUTE}),
             "The end of step 1 (name-1), at the latest at 00:01:04Z.",
             id="the only step in flight, until its timeout",
+        ),
+        pytest.param(
+            a_state(running(1), a_step(2, "executing"), timers={"step:1": NOW + MINUTE}),
+            "The end of step 1 (name-1), at the latest at 00:01:04Z; the KubernetesExecution of step 2 (name-2) to be"
+            " created.",
+            id="one that was not seen yet, beside one that was",
         ),
         pytest.param(
             a_state(a_step(1, "waiting_retry", retries=2, error="no such pod"), timers={"step:1": NOW + 2000}),
@@ -188,7 +213,9 @@ def test_while_it_executes(state: RunState, expected: str) -> None:
             id="one is not",
         ),
         pytest.param(
-            a_state(phase="rolling_back", rollbacks=(a_side(1, "pending"), a_side(2, "executing"))),
+            a_state(
+                phase="rolling_back", rollbacks=(a_side(1, "pending"), a_side(2, "executing", execution_uid="u-2"))
+            ),
             "The end of the rollback of step 2 (name-2).",
             id="a rollback is in flight",
         ),
