@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from schemas import subjects
-from schemas.cloudevents import JSON, MESSAGE_ID, SPEC_VERSION
+from schemas.cloudevents import JSON, MESSAGE_ID, SPEC_VERSION, attribute
 from schemas.messages import TYPE_OF, DeadLettered, Decision, QueueDecided, StatusChanged, WorkflowChanged, encode
 from schemas.names import digest
 from schemas.redaction import redact_json
@@ -35,7 +35,7 @@ _DEAD_LETTER: Final = TYPE_OF[DeadLettered]
 _COLUMN_HEADERS: Final = frozenset(
     {"ce-id", "ce-type", "ce-source", "ce-correlationid", "ce-causationid", "ce-traceparent"}
 )
-_USUAL: Final = {"content-type": JSON, "ce-specversion": SPEC_VERSION}
+_USUAL: Final = {"content-type": JSON, "ce-datacontenttype": JSON, "ce-specversion": SPEC_VERSION}
 """What every message of ours carries. The server's own headers (Nats-...) are about the publishing, not the message."""
 _TOKENS: Final = tuple(
     (pattern.removesuffix(">"), namespace, uid)
@@ -161,10 +161,10 @@ def read(message: Stored) -> Row:
     raw, redacted = _redacted(message)
     known, is_json = _body(raw)
     headers = message.headers
-    event_type = _text(headers.get("ce-type"))
+    event_type = _text(attribute(headers, "ce-type"))
     uid, namespace = _from_subject(known.subject if event_type == _DEAD_LETTER else message.subject)
     workflow, spec = _workflow(known, event_type), (known.object and known.object.spec) or _NO_SPEC
-    event_id = clean(headers.get("ce-id", "")) or _derived_id(message)
+    event_id = clean(attribute(headers, "ce-id")) or _derived_id(message)
     return Row(
         event_key=digest(event_id),
         stream=clean(message.stream),
@@ -173,10 +173,10 @@ def read(message: Stored) -> Row:
         event_id=event_id,
         subject=clean(message.subject),
         type=event_type or "",
-        source=_text(headers.get("ce-source")) or "",
-        correlation_id=_text(headers.get("ce-correlationid")),
-        causation_id=_text(headers.get("ce-causationid")),
-        traceparent=_text(headers.get("ce-traceparent")),
+        source=_text(attribute(headers, "ce-source")) or "",
+        correlation_id=_text(attribute(headers, "ce-correlationid")),
+        causation_id=_text(attribute(headers, "ce-causationid")),
+        traceparent=_text(attribute(headers, "ce-traceparent")),
         workflow_uid=uid or _text(workflow.uid),
         workflow_namespace=namespace or _text(workflow.namespace),
         workflow_name=_text(workflow.name),

@@ -8,7 +8,7 @@ from runtime import metrics
 from runtime.errors import TooLargeError, UnavailableError
 from runtime.ports import Delivery, Log, Stored
 from schemas import subjects
-from schemas.cloudevents import MESSAGE_ID, Event
+from schemas.cloudevents import MESSAGE_ID, Event, attribute
 from schemas.messages import TYPE_OF, DeadLettered, encode
 from schemas.names import digest
 
@@ -56,6 +56,6 @@ def _event(message: Stored, consumer: str, error: str, data: bytes) -> Event:
         type=TYPE_OF[DeadLettered],
         source=f"/kubernaut/{consumer}",
         data=encode(body),
-        correlation_id=message.headers.get("ce-correlationid", ""),
+        correlation_id=attribute(message.headers, "ce-correlationid"),
         causation_id=cause,
     )

@@ -1,14 +1,17 @@
 """CloudEvents 1.0 over NATS in binary mode: attributes in `ce-` headers, the data as the payload. Pure.
 
-Source: CloudEvents 1.0.2 and its NATS protocol binding 1.0.2. `ce-id` equals the deduplication id (`Nats-Msg-Id`).
+Source: CloudEvents 1.0.2; its NATS protocol binding 1.0.3-wip, the first that has the binary mode (1.0.2 is from before
+NATS had headers). `ce-id` equals the deduplication id (`Nats-Msg-Id`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
+from schemas.header_values import decoded, encoded
 from schemas.names import digest
 
 MESSAGE_ID: Final = "Nats-Msg-Id"
@@ -46,52 +49,86 @@ _ATTRIBUTES: Final = {
     "ce-traceparent": "traceparent",
 }
 _REQUIRED: Final = frozenset({"ce-id", "ce-type", "ce-source", "ce-specversion"})
+_KNOWN: Final = _REQUIRED | _ATTRIBUTES.keys() | {"ce-datacontenttype"}
+_STRUCTURED: Final = "application/cloudevents"
 
 
 def to_headers(event: Event) -> dict[str, str]:
-    """Return the NATS headers of an event; a new dict at each call, because nats-py changes what it is given."""
+    """Return the NATS headers of an event; a new dict at each call, because nats-py changes what it is given.
+
+    The type of the data stands twice: as the attribute, as the binding says, and as `content-type` for readers that know
+    no CloudEvents and for those of the HTTP binding's rule.
+    """
     headers = {
         MESSAGE_ID: event.id,
         "ce-specversion": SPEC_VERSION,
-        "ce-id": event.id,
-        "ce-type": event.type,
-        "ce-source": event.source,
+        "ce-id": encoded(event.id),
+        "ce-type": encoded(event.type),
+        "ce-source": encoded(event.source),
+        "ce-datacontenttype": JSON,
         "content-type": JSON,
     }
     for header, attribute in _ATTRIBUTES.items():
         value = getattr(event, attribute)
         if value:
-            headers[header] = value
+            headers[header] = encoded(value)
     for name, value in event.extensions.items():
-        headers[f"ce-{name}"] = value
+        headers[f"ce-{name}"] = encoded(value)
     return headers
 
 
-def from_message(subject: str, headers: dict[str, str] | None, data: bytes) -> Event:
+def from_message(subject: str, headers: Mapping[str, str] | None, data: bytes) -> Event:
     """Read an event from a NATS message.
 
-    Raises MalformedError, naming what is missing, when the message is no CloudEvent of version 1.0.
+    Raises MalformedError, naming what is missing or wrong, when the message is no CloudEvent of version 1.0 in binary
+    mode.
     """
-    headers = headers or {}
-    missing = sorted(_REQUIRED - headers.keys())
+    found = attributes(headers or {})
+    missing = sorted(name for name in _REQUIRED if not found.get(name))
     if missing:
         message = f"not a CloudEvent in binary mode: no header {', '.join(missing)}"
         raise MalformedError(message)
-    if headers["ce-specversion"] != SPEC_VERSION:
-        message = f"CloudEvents version {headers['ce-specversion']!r} is not {SPEC_VERSION}"
+    if found["ce-specversion"] != SPEC_VERSION:
+        message = f"CloudEvents version {found['ce-specversion']!r} is not {SPEC_VERSION}"
         raise MalformedError(message)
-    known = _REQUIRED | _ATTRIBUTES.keys()
     return Event(
         subject=subject,
-        id=headers["ce-id"],
-        type=headers["ce-type"],
-        source=headers["ce-source"],
+        id=found["ce-id"],
+        type=found["ce-type"],
+        source=found["ce-source"],
         data=data,
-        correlation_id=headers.get("ce-correlationid", ""),
-        causation_id=headers.get("ce-causationid", ""),
-        traceparent=headers.get("ce-traceparent", ""),
-        extensions={n[3:]: v for n, v in headers.items() if n.startswith("ce-") and n not in known},
+        correlation_id=found.get("ce-correlationid", ""),
+        causation_id=found.get("ce-causationid", ""),
+        traceparent=found.get("ce-traceparent", ""),
+        extensions={name[3:]: value for name, value in found.items() if name not in _KNOWN},
     )
+
+
+def attributes(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the attributes that are in the headers of a message, decoded, by `ce-` and their name in lower case.
+
+    Raises MalformedError for one that is no UTF-8, and for the structured mode, which has them in its payload.
+    """
+    found: dict[str, str] = {}
+    for header, value in headers.items():
+        name = header.lower()
+        if name.startswith("ce-"):
+            try:
+                found[name] = decoded(value)
+            except ValueError as error:
+                raise MalformedError(f"header {header} is encoded, but not as UTF-8: {value}") from error
+        elif name == "content-type" and value.lower().startswith(_STRUCTURED):
+            raise MalformedError("a CloudEvent in structured mode; only the binary mode is read here")
+    return found
+
+
+def attribute(headers: Mapping[str, str], name: str) -> str:
+    """Return one attribute, decoded, or as it stands where it cannot be; empty when there is none. `name`: with `ce-`."""
+    value = headers.get(name, "")
+    try:
+        return decoded(value)
+    except ValueError:
+        return value
 
 
 def traceparent(workflow_uid: str, event_id: str) -> str:

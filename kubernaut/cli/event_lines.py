@@ -9,7 +9,7 @@ import msgspec
 
 from kubernaut.cli.times import clock_time
 from runtime.ports import Stored
-from schemas.cloudevents import SPEC_VERSION, MalformedError, from_message
+from schemas.cloudevents import SPEC_VERSION, MalformedError, attribute, from_message
 from schemas.messages import PublicEvent
 
 _PREFIX: Final = "io.kubernaut."
@@ -42,10 +42,10 @@ def for_programs(stored: Stored) -> str:
 
 def structured(stored: Stored) -> dict[str, Any]:
     """Return all attributes of an event and its data; a message that is none is given with what it has."""
-    attributes = {name[3:]: value for name, value in stored.headers.items() if name.startswith("ce-")}
+    names = [name for name in stored.headers if name.startswith("ce-")]
     return {
         "specversion": SPEC_VERSION,
-        **attributes,
+        **{name[3:]: attribute(stored.headers, name) for name in names},
         "time": clock_time(stored.time_ms),
         "subject": stored.subject,
         "datacontenttype": "application/json",
