@@ -52,11 +52,9 @@ def targets_of(draft: Draft) -> tuple[CheckTarget, ...]:
 
 def touched_by(draft: Draft, number: int, told: tuple[str, ...] | None) -> tuple[str, ...]:
     """Return what a completed step has changed: as the executor told, else what its action changes."""
-    planned = draft.plan.step(number)
-    if planned.target_cluster:
-        return ()  # looks at the targets are taken in this cluster only
     if told is not None:
         return told
+    planned = draft.plan.step(number)
     if planned.action in READS_ONLY:
         return ()
     target = target_of(planned.action, planned.parameters)
