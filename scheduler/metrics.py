@@ -99,7 +99,9 @@ UNKNOWN_PHASES = Counter(
     "kubernaut_unknown_execution_phases_total", "Executions seen in a phase that is not known", registry=REGISTRY
 )
 
-ACTIVE = Gauge("workflowexecution_active_total", "Runs that have a place, as last seen here", registry=REGISTRY)
+PLACES = Gauge(
+    "kubernaut_queue_places_taken", "Places of the queue that runs have, as last seen here", registry=REGISTRY
+)
 QUEUED = Gauge(
     "workflowexecution_queued_total",
     "Runs that wait for a place, as last seen here; at least so many when the queue names only who is next",
@@ -115,7 +117,7 @@ QUEUE_REFILLS = Counter(
 
 def count_queue(state: QueueState) -> None:
     """Show the queue as it is after a decision."""
-    ACTIVE.set(len(state.active))
+    PLACES.set(len(state.active))
     QUEUED.set(len(state.waiting))
 
 
