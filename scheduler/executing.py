@@ -165,7 +165,7 @@ def _unmet(draft: Draft, number: int, unmet: Condition, reason: str, *, executed
         settle(draft, number)
         return
     again = unmet.on_failure == "retry" and (not executed or commanding.idempotent(draft.plan.step(number).action))
-    if unmet.on_failure == "rollback" and draft.plan.strategy.rollback_strategy != "none":
+    if unmet.on_failure == "rollback":  # planning refuses it where the strategy is none
         name = draft.plan.step(number).name or draft.plan.step(number).action
         close(draft, "rolled_back", "condition_failed", f"step {number} ({name}) asks for a rollback: {message}")
     fail(draft, number, reason, message, again=again, **known)
