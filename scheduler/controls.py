@@ -40,7 +40,7 @@ def take(draft: Draft, seen: Definition) -> None:
 
 
 def take_later(draft: Draft) -> None:
-    """Take in the overrides that came while the run was waiting for its place."""
+    """Take in the overrides that came while the run waited for its place; where it ended there they are refused."""
     later = draft.get("control").later
     if later:
         _note(draft, later=())
@@ -85,6 +85,8 @@ def _cancel(draft: Draft, asked: Cancel) -> None:
         draft.grant("cancel")
         draft.tell_run("", reason="cancelled", message=why)
         _CANCEL[draft.phase](draft, asked.mode, why)
+        if draft.ended:
+            take_later(draft)
 
 
 def _cancel_now(draft: Draft, _mode: str, why: str) -> None:
