@@ -8,13 +8,14 @@ from __future__ import annotations
 import msgspec
 
 from scheduler import commanding, controls, validating
-from scheduler.definition import Definition
+from scheduler.definition import Definition, control_of
 from scheduler.draft import Draft
 from scheduler.ending import fail, keep, stand_still
 from scheduler.queueing import RANKS
 from schemas.messages import HoldWorkflow, ReleaseWorkflow
 from schemas.queue_state import QueueEntry
 from schemas.run_state import StepState
+from schemas.workflow import Control
 
 replace = msgspec.structs.replace
 
@@ -76,7 +77,9 @@ def take_workflow(draft: Draft, seen: Definition) -> None:
         draft.refuse("spec", f"{seen.spec_hash[:8]}: the run goes on with the spec that it was planned with")
     controls.take(draft, seen)
     validating.take_approval(draft, seen)
-    if draft.changed or seen.generation > draft.get("generation"):
+    # What a version asks for is answered once and by the phase of now: taken in later again, it would mean another.
+    asks = seen.approval is not None or control_of(seen) != Control()
+    if draft.changed or asks or seen.generation > draft.get("generation"):
         generation = max(seen.generation, draft.get("generation"))
         draft.fields |= {"object_version": seen.version, "generation": generation}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.scheduler.builders import Run, a_workflow
+from tests.scheduler.builders import Run, a_step, a_workflow, definition_of
 
 SKIP = {"stepNumber": 1, "operation": "skip"}
 
@@ -15,3 +15,16 @@ def test_an_override_of_a_queued_run_that_is_cancelled_is_refused() -> None:
     run.ask(overrides=[SKIP], cancel={"mode": "stop"})
 
     assert ({"skip-1"}, ()) == (set(run.state.refusals), run.state.control.later)
+
+
+def test_a_version_that_asks_again_for_what_was_refused_is_not_taken_in_twice() -> None:
+    """It changed nothing while the run went on; come again after the failure it would have rolled it back."""
+    run = Run(a_workflow(a_step(1), a_step(2)))
+    run.end(1)
+    run.ask(rollback={"reason": "please"})
+    run.ask(rollback={"reason": "please"})
+    again = definition_of(run.workflow, sequence=run.version)
+    run.fail(2)
+
+    assert run.take(again) is None
+    assert "failed" == run.state.phase
