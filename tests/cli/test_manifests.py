@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import yaml
@@ -12,7 +13,7 @@ from schemas.actions import check
 from tests.cli.builders import a_workflow
 
 HEAD = "apiVersion: workflowexecution.kubernaut.io/v1\nkind: WorkflowExecution\n"
-SAMPLES = ["memory-leak", "bad-rollout", "node-drain", "failed-failover", "ten-steps"]
+SAMPLES = sorted(file.stem for file in Path(str(sample("ten-steps.yaml"))).parent.glob("*.yaml"))
 
 
 def tokens() -> Callable[[], str]:
@@ -115,22 +116,16 @@ def test_nothing_else_of_the_object_is_changed() -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_each_sample_is_a_workflow_with_sound_parameters(name: str) -> None:
+def test_each_sample_holds_workflows_with_sound_parameters(name: str) -> None:
     """The samples can be read, and every step's parameters are what its action takes."""
-    [manifest] = read(sample(f"{name}.yaml").read_text(encoding="utf-8"), name)
-    steps = manifest.body["spec"]["workflowDefinition"]["steps"]
+    definitions = [
+        one.body["spec"]["workflowDefinition"] for one in read(sample(f"{name}.yaml").read_text(encoding="utf-8"), name)
+    ]
+    steps = [step for definition in definitions for step in definition.get("steps", ())]
 
     errors = [error for step in steps for error in check(step["action"], step["parameters"])]
 
-    assert (manifest.body["metadata"]["name"], errors) == (name, [])
-
-
-def test_every_sample_in_the_repository_is_tested() -> None:
-    """A sample that is added is added here, too."""
-    folder = sample("ten-steps.yaml")
-    files = {path.name for path in folder.parent.iterdir() if path.suffix == ".yaml"}  # type: ignore[attr-defined]
-
-    assert files == {f"{name}.yaml" for name in SAMPLES}
+    assert errors == []
 
 
 def test_a_sample_that_is_not_there_is_named() -> None:

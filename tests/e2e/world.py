@@ -209,6 +209,11 @@ class World:
         assert distinct == await self.messages_in_log()
         return int(distinct)
 
+    async def dead_letters(self) -> int:
+        """How many messages the audit holds that could not be handled."""
+        query = "SELECT count(*) FROM audit_message WHERE subject LIKE 'kubernaut.deadletter.%'"
+        return int(await self.database.fetchval(query))
+
     async def reconnect_database(self) -> None:
         """Connect anew after PostgreSQL was away."""
 
