@@ -1,0 +1,186 @@
+"""The object of a run goes: in any phase the run is cancelled, and nothing holds the deletion up."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.messages import CreateExecution, DeleteExecution, ReleaseWorkflow
+from schemas.names import FINALIZER
+from tests.scheduler.builders import Run, a_step, a_workflow, definition_of
+
+GOING = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [FINALIZER]}
+UNDO = {
+    "rollbackSpec": {"action": "scale_deployment", "parameters": {"deployment": "x", "namespace": "y", "replicas": 1}}
+}
+DELETED = "the workflow was deleted before it had ended"
+
+
+def waiting() -> Run:
+    """A run in the queue."""
+    return Run(a_workflow(), admitted=False)
+
+
+def validating() -> Run:
+    """A run that waits for an approval, with a dry run that has been seen and one that has not."""
+    run = Run(a_workflow(a_step(1), a_step(2), executionStrategy={"dryRunFirst": True}))
+    run.see(1, purpose="dry_run")
+    return run
+
+
+def executing() -> Run:
+    """A run with a step that has been seen, one that has not and one that is pending."""
+    run = Run(a_workflow(a_step(1), a_step(2), a_step(3, after=(1,))))
+    run.see(1)
+    return run
+
+
+def closing() -> Run:
+    """A run that is about to fail, with a step that was commanded to end."""
+    run = executing()
+    run.ask(cancel={"mode": "terminate"})
+    return run
+
+
+def monitoring() -> Run:
+    """A run whose targets are watched."""
+    run = Run(a_workflow(executionStrategy={"monitoring": {"window": "30s"}}))
+    run.end(1)
+    return run
+
+
+def rolling_back() -> Run:
+    """A run that undoes two steps, one seen."""
+    run = Run(
+        a_workflow(
+            a_step(1, **UNDO),
+            a_step(2, **UNDO),
+            a_step(3, after=(1, 2)),
+            executionStrategy={"rollbackStrategy": "automatic"},
+        )
+    )
+    run.end(1)
+    run.end(2)
+    run.fail(3)
+    run.see(1, purpose="rollback")
+    return run
+
+
+@pytest.mark.parametrize(
+    ("run", "deleted", "released"),
+    [
+        pytest.param(waiting(), [], False, id="queued: it was not held yet"),
+        pytest.param(validating(), [("dry_run", 1)], True, id="validating: the dry run that was seen is ended"),
+        pytest.param(executing(), [("execute", 1)], True, id="executing: the step that was seen is ended"),
+        pytest.param(closing(), [], True, id="closing: its end was commanded already"),
+        pytest.param(monitoring(), [], True, id="monitoring: nothing is in flight"),
+        pytest.param(rolling_back(), [("rollback", 1)], True, id="rolling back: the rollback that was seen is ended"),
+    ],
+)
+def test_a_run_whose_object_is_deleted_is_cancelled_in_any_phase(
+    run: Run,
+    deleted: list[tuple[str, int]],
+    released: bool,  # noqa: FBT001
+) -> None:
+    """What was seen is ended, the rest given up, our finalizer taken off, and nothing is due any more."""
+    before = run.state.phase
+
+    run.take(
+        definition_of(a_workflow(version=500, metadata=GOING if released else {"deletionTimestamp": "2026-01-01"}))
+    )
+
+    commands = run.last.commands
+    assert ("cancelled", "cancelled", DELETED) == (run.state.phase, run.state.outcome, run.state.failure_reason)
+    assert deleted == [(c.purpose, c.step) for c in commands if isinstance(c, DeleteExecution)]
+    assert released == (ReleaseWorkflow() in commands)
+    assert (0, (), {}, False, released) == (
+        run.state.in_flight,
+        run.state.ready,
+        run.state.timers,
+        run.state.held,
+        run.state.deleting,
+    )
+    assert (before, "cancelled", "workflow_deleted") == (
+        run.last.transitions[-1].before,
+        run.last.transitions[-1].what,
+        run.last.transitions[-1].reason,
+    )
+    assert not any(isinstance(command, CreateExecution) for command in commands)
+    assert not {"pending", "executing", "waiting_retry"} & {
+        each.phase for each in (*run.state.steps, *run.state.dry_runs, *run.state.rollbacks)
+    }
+    assert 500 == run.state.object_version
+
+
+def test_what_is_given_up_with_the_object_is_deleted_should_it_show_up() -> None:
+    """Its creation was under way, of whatever kind it is."""
+    run = rolling_back()
+    late = run.execution(2, purpose="rollback")
+    run.take(definition_of(a_workflow(version=500, metadata=GOING)))
+
+    run.take(late)
+
+    assert [(2, "rollback")] == [(c.step, c.purpose) for c in run.last.commands if isinstance(c, DeleteExecution)]
+    assert {"cancelled"} == {side.phase for side in run.state.rollbacks if side.number != 3}
+
+
+def test_a_paused_run_that_is_deleted_is_not_paused_any_more() -> None:
+    """It has ended."""
+    run = executing()
+    run.ask(paused=True)
+
+    run.take(definition_of(a_workflow(version=500, metadata=GOING)))
+
+    assert (0, {}) == (run.state.paused_at, run.state.stopped)
+
+
+def test_a_deletion_is_taken_in_once() -> None:
+    """Versions with the finalizer still on come until it is off."""
+    run = executing()
+    run.take(definition_of(a_workflow(version=500, metadata=GOING)))
+
+    assert run.take(definition_of(a_workflow(version=501, metadata=GOING))) is None
+
+
+def test_a_tombstone_after_the_deletion_tells_it() -> None:
+    """The public event comes when the object is gone, not before."""
+    run = executing()
+    run.take(definition_of(a_workflow(version=500, metadata=GOING)))
+    before = run.told()[-1]
+
+    run.take(definition_of(a_workflow(version=501, metadata=GOING), deleted=True))
+
+    assert ("cancelled", "deleted") == (before, run.told()[-1])
+    assert (True, True, 501, ()) == (
+        run.state.gone,
+        run.state.deleting,
+        run.state.object_version,
+        run.last.commands,
+    )
+    assert "workflow_deleted" == run.last.transitions[-1].reason
+
+
+def test_an_object_that_is_gone_at_once_ends_its_run() -> None:
+    """Somebody took the finalizer off by hand: there is nothing to let go of."""
+    run = executing()
+
+    run.take(definition_of(a_workflow(version=500), deleted=True))
+
+    assert ("cancelled", True, False) == (run.state.phase, run.state.gone, run.state.held)
+    assert ReleaseWorkflow() not in run.last.commands
+
+
+def test_after_the_tombstone_nothing_is_taken_in() -> None:
+    """A version that comes late."""
+    run = executing()
+    run.take(definition_of(a_workflow(version=500), deleted=True))
+
+    assert run.take(definition_of(a_workflow(version=501, control={"paused": True}))) is None
+
+
+def test_a_new_object_that_is_going_already_is_cancelled_before_it_begins() -> None:
+    """It was created and deleted while nobody looked; it waits for no place."""
+    run = Run(a_workflow(metadata=GOING), admitted=False)
+
+    assert ("cancelled", [ReleaseWorkflow()], True) == (run.state.phase, list(run.last.commands), run.state.deleting)
+    assert ["cancelled"] == run.told()
+    assert ("planning", "planning") == (run.last.transitions[0].after, run.last.transitions[1].before)
