@@ -5,19 +5,23 @@ Source of the rules: spec.md section 3. Must start nothing by itself: what may s
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from scheduler import commanding, controls, validating
-from scheduler.definition import Definition, control_of
+from scheduler.definition import Definition
 from scheduler.draft import Draft
 from scheduler.ending import fail, keep, stand_still
 from scheduler.queueing import RANKS
 from schemas.messages import HoldWorkflow, ReleaseWorkflow
 from schemas.queue_state import QueueEntry
 from schemas.run_state import StepState
-from schemas.workflow import Control
 
 replace = msgspec.structs.replace
+
+_STANDING: Final = frozenset({"pause", "cancel", "rollback"})
+"""Requests that are looked at with each version of the object, because they stand on it."""
 
 
 def needs_place(definition: Definition) -> bool:
@@ -77,9 +81,9 @@ def take_workflow(draft: Draft, seen: Definition) -> None:
         draft.refuse("spec", f"{seen.spec_hash[:8]}: the run goes on with the spec that it was planned with")
     controls.take(draft, seen)
     validating.take_approval(draft, seen)
-    # What a version asks for is answered once and by the phase of now: taken in later again, it would mean another.
-    asks = seen.approval is not None or control_of(seen) != Control()
-    if draft.changed or asks or seen.generation > draft.get("generation"):
+    # A version that asks for what is refused now must not come again when the phase is another: old news is no request.
+    refused = not _STANDING.isdisjoint(draft.get("refusals"))
+    if draft.changed or refused or seen.generation > draft.get("generation"):
         generation = max(seen.generation, draft.get("generation"))
         draft.fields |= {"object_version": seen.version, "generation": generation}
 

@@ -149,7 +149,8 @@ def test_a_pause_that_could_hold_nothing_back_is_refused(phase: str) -> None:
     why = "nothing starts any more that a pause could hold back"
     assert (phase, (Refusal(operation="pause", message=f"pause is refused: {why}"),)) == (run.state.phase, refused)
     assert not control.paused
-    assert again is None
+    assert again is not None
+    assert () == again.refusals
     assert {} == run.state.refusals
 
 
