@@ -88,7 +88,7 @@ def _take(draft: Draft, seen: Input) -> bool:
         case CheckReported():
             outcomes.take_check(draft, fact)
         case AlertFired():
-            monitoring.take_alert(draft, fact.alert, fact.message)
+            monitoring.take_alert(draft, fact.alert, fact.message, at=seen.time_ms)
         case Place() if fact.admitted:
             lifecycle.admit(draft)
             controls.take_later(draft)

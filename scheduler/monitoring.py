@@ -96,9 +96,9 @@ def take_look(draft: Draft, seen: CheckReported) -> None:
     draft.arm("poll", min(soon, since + window) if since else soon)
 
 
-def take_alert(draft: Draft, alert: str, message: str) -> None:
-    """A new alert fails the run."""
-    if draft.phase != "monitoring":
+def take_alert(draft: Draft, alert: str, message: str, *, at: int) -> None:
+    """A new alert fails the run. `at`: when it was stored, in ms; one from before the phase is not new."""
+    if draft.phase != "monitoring" or at <= draft.get("phase_times")["monitoring"]:
         return
     monitor = draft.get("monitor")
     _put(draft, alerts=(*monitor.alerts, alert[:256])[:16])

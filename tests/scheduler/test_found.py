@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.messages import AlertFired
 from tests.scheduler.builders import Run, a_step, a_workflow, definition_of
 
 SKIP = {"stepNumber": 1, "operation": "skip"}
@@ -28,3 +29,14 @@ def test_a_version_that_asks_again_for_what_was_refused_is_not_taken_in_twice() 
 
     assert run.take(again) is None
     assert "failed" == run.state.phase
+
+
+def test_an_alert_from_before_the_run_was_watched_is_not_new_when_it_comes_again() -> None:
+    """It said nothing about the run then, and says nothing now."""
+    run = Run(a_workflow(executionStrategy={"monitoring": {"window": "30s"}}))
+    early = run.input(AlertFired(workflow=run.last.workflow, alert="HighLatency"))
+    run.decide([early])
+    run.end(1)
+
+    assert run.decide([early]) is None
+    assert "monitoring" == run.state.phase
