@@ -159,6 +159,10 @@ def _doomed(group: list[reasons.Doomed], _decision: Decision, words: Definition)
     return [f"it will be skipped then, because {which} did not complete"]
 
 
+def _skipped(_group: list[reasons.Skipped], _decision: Decision, _words: Definition) -> list[str]:
+    return ["it is skipped then, as a person asked for"]
+
+
 def _health(group: list[reasons.Health], decision: Decision, _words: Definition) -> list[str]:
     seen, now = group[0], decision.now
     window = durations.render(seen.window)
@@ -199,6 +203,7 @@ _CLAUSES: Final[dict[type[Reason], _Clause]] = {
     reasons.DryRun: _dry_runs,
     reasons.Condition: _conditions,
     reasons.Doomed: _doomed,
+    reasons.Skipped: _skipped,
     reasons.Health: _health,
     reasons.Expiry: _expiry,
 }

@@ -129,6 +129,10 @@ class Doomed(Reason, frozen=True, kw_only=True, tag="dependency_failed"):
     step: int
 
 
+class Skipped(Reason, frozen=True, kw_only=True, tag="skipped"):
+    """A person has skipped the step before the run was planned."""
+
+
 class Closing(Reason, frozen=True, kw_only=True, tag="closing"):
     """The run starts no new step and ends once nothing is in flight: a step that has not begun will not run."""
 
