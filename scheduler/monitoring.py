@@ -102,6 +102,8 @@ def take_alert(draft: Draft, alert: str, message: str, *, at: int) -> None:
         return
     monitor = draft.get("monitor")
     _put(draft, alerts=(*monitor.alerts, alert[:256])[:16])
+    if draft.get("closing_reason") == "cancelled":
+        return  # a person's word came with it, and stands
     why = f"alert {alert[:256]} fired while the run was watched" + (f": {message[:1024]}" if message else "")
     if draft.plan.strategy.rollback_strategy == "automatic":
         draft.fields |= {"closing": "rolled_back", "closing_reason": "alert_fired", "failing": why}

@@ -40,3 +40,15 @@ def test_an_alert_from_before_the_run_was_watched_is_not_new_when_it_comes_again
 
     assert run.decide([early]) is None
     assert "monitoring" == run.state.phase
+
+
+def test_an_alert_that_comes_with_a_cancel_does_not_take_its_place() -> None:
+    """Who cancels a run gets a cancelled run, whatever the strategy makes of alerts."""
+    watched = {"executionStrategy": {"monitoring": {"window": "30s"}}}
+    run = Run(a_workflow(**watched))
+    run.end(1)
+    cancelled = a_workflow(version=900, control={"cancel": {"mode": "rollback"}}, **watched)
+
+    run.take(definition_of(cancelled, sequence=900), AlertFired(workflow=run.last.workflow, alert="HighLatency"))
+
+    assert ("cancelled", ("HighLatency",)) == (run.state.phase, run.state.monitor and run.state.monitor.alerts)
