@@ -56,8 +56,8 @@ _STRUCTURED: Final = "application/cloudevents"
 def to_headers(event: Event) -> dict[str, str]:
     """Return the NATS headers of an event; a new dict at each call, because nats-py changes what it is given.
 
-    The type of the data stands twice: as the attribute, as the binding says, and as `content-type` for readers that know
-    no CloudEvents and for those of the HTTP binding's rule.
+    The type of the data stands twice: as the attribute, as the binding says, and as `content-type` for readers that
+    know no CloudEvents and for those of the HTTP binding's rule.
     """
     headers = {
         MESSAGE_ID: event.id,
@@ -123,7 +123,7 @@ def attributes(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def attribute(headers: Mapping[str, str], name: str) -> str:
-    """Return one attribute, decoded, or as it stands where it cannot be; empty when there is none. `name`: with `ce-`."""
+    """Return one attribute, `name` with its `ce-`: decoded, or as it stands where it cannot be; empty for none."""
     value = headers.get(name, "")
     try:
         return decoded(value)

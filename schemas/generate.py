@@ -13,9 +13,11 @@ import msgspec
 import yaml
 
 from schemas.action_reference import action_reference
+from schemas.asyncapi import asyncapi
 from schemas.crds import execution_crd, workflow_crd
 from schemas.json_schemas import json_schemas
 from schemas.names import EXECUTION_PLURAL, WORKFLOW_PLURAL
+from schemas.public_events import data_schema, public_types
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _SCHEMAS: Final = "schemas/generated"
@@ -28,8 +30,10 @@ def generated() -> dict[str, str]:
         f"deploy/crds/{WORKFLOW_PLURAL}.yaml": _yaml(workflow_crd()),
         f"deploy/crds/{EXECUTION_PLURAL}.yaml": _yaml(execution_crd()),
         "docs/actions.md": action_reference(),
+        f"{_SCHEMAS}/asyncapi.yaml": _yaml(asyncapi()),
     }
-    for name, schema in json_schemas().items():
+    public = {f"{kind}.schema.json": data_schema(kind) for kind in public_types()}
+    for name, schema in (json_schemas() | public).items():
         files[f"{_SCHEMAS}/{name}"] = msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"
     return files
 
@@ -59,8 +63,19 @@ def _read(path: Path) -> str:
     return path.read_bytes().decode("utf-8", "replace")
 
 
+class _Readable(yaml.SafeDumper):
+    """Writes texts of several lines as they are."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Readable.add_representer(str, _text)
+
+
 def _yaml(value: Any) -> str:
-    return _MADE + yaml.safe_dump(value, sort_keys=False, width=120, allow_unicode=True)
+    return _MADE + yaml.dump(value, Dumper=_Readable, sort_keys=False, width=120, allow_unicode=True)
 
 
 def main(arguments: list[str], root: Path = ROOT) -> int:

@@ -28,13 +28,20 @@ def json_schemas() -> dict[str, dict[str, Any]]:
 
 
 def _schema(name: str, struct: type[msgspec.Struct]) -> dict[str, Any]:
-    (top,), components = msgspec.json.schema_components([struct], ref_template=_REFERENCE)
+    top = {"$ref": _REFERENCE.format(name=struct.__name__)}
+    components = components_of(struct, _REFERENCE)
+    return {"$schema": DIALECT, "title": name, **top, "$defs": components}
+
+
+def components_of(struct: type[msgspec.Struct], reference: str) -> dict[str, dict[str, Any]]:
+    """Return the schemas of a struct and of all that it is made of by name; `reference`: how they name one another."""
+    _, components = msgspec.json.schema_components([struct], ref_template=reference)
     classes: dict[str, type[msgspec.Struct]] = {}
     _collect(inspect.type_info(struct), classes)
     for title, component in components.items():
         if title in classes:
             _document(component, classes[title])
-    return {"$schema": DIALECT, "title": name, **top, "$defs": dict(sorted(components.items()))}
+    return dict(sorted(components.items()))
 
 
 def _collect(kind: inspect.Type, classes: dict[str, type[msgspec.Struct]]) -> None:

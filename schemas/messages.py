@@ -307,7 +307,9 @@ class StepRef(Body, frozen=True, kw_only=True):
     """The step that a public event is about."""
 
     number: int
+    """As in the workflow's definition."""
     attempt: int = 0
+    """Counts from 1; the second is the first retry."""
     action: str = ""
 
 
@@ -316,10 +318,15 @@ class PublicEvent(Body, frozen=True, kw_only=True):
 
     workflow: WorkflowRef
     step: StepRef | None = None
+    """Only in the events of steps."""
     before: str
+    """Phase of the workflow, or state of the step, before; empty when there was none. It may equal `after`."""
     after: str
+    """Phase or state after it."""
     reason: str = ""
+    """One word for programs; names the rule that fired."""
     message: str = ""
+    """One sentence for people."""
     sequence: int
     """Version of the decision that the event was made of."""
     time: int

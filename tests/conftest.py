@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from schemas.cloudevents import Event, to_headers
+from tests.fakes.broker import Broker
 from tests.nats_server import NatsServer, running_nats
 from tests.parts import address_of
+from tests.public_events import check_public
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
+
+    from runtime.ports import Published
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +34,25 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if exitstatus == pytest.ExitCode.OK and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def public_events_are_as_promised() -> Iterator[None]:
+    """Every public event that any test publishes on a fake log fits the schemas that outside programs get."""
+    store, problems = Broker.store, list[AssertionError]()
+
+    def checked(broker: Broker, event: Event, expect: int | None, expect_filter: str | None) -> Published:
+        try:
+            check_public(event.subject, to_headers(event), event.data)
+        except AssertionError as error:
+            problems.append(error)  # a service may take it for a fault and try again
+            raise
+        return store(broker, event, expect, expect_filter)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Broker, "store", checked)
+        yield
+    assert not problems, problems[0]
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from kubernaut.cli.events import parse_start, subject_for
 from kubernaut.cli.events_loop import first_since, read_events
 from runtime.errors import UnavailableError
 from runtime.ports import Stored
-from schemas.cloudevents import Event, to_headers
+from schemas.cloudevents import Event, to_headers, traceparent
 from schemas.messages import PublicEvent, StepRef, WorkflowRef, encode, public_type
 from schemas.subjects import EVENT_STREAM, event
 from tests.cli.builders import NOW, UID
@@ -43,6 +43,9 @@ def an_event(number: int = 1, *, name: str = "leak", step: bool = True, **fields
         source="/kubernaut/scheduler",
         data=encode(msgspec.structs.replace(body, **fields)),
         correlation_id="rr-1",
+        causation_id=f"{UID}/7",
+        traceparent=traceparent(UID, str(number)),
+        extensions={"ordinal": str(number), "time": "2026-01-01T00:01:00.000+00:00", "subject": f"shop/{name}"},
     )
 
 
