@@ -80,7 +80,7 @@ def create(draft: Draft, number: int, attempt: int, purpose: Purpose, order: Ord
 
 
 def delete(draft: Draft, state: StepState | SideState, purpose: Purpose) -> None:
-    """Command the deletion of an execution whose creation was seen."""
+    """Command the deletion of an execution whose creation was seen; our finalizer comes off with it."""
     draft.commands.append(
         DeleteExecution(
             name=name_of(draft, state, purpose),
@@ -90,6 +90,8 @@ def delete(draft: Draft, state: StepState | SideState, purpose: Purpose) -> None
             purpose=purpose,
         )
     )
+    if state.held:
+        put(draft, current(draft, state.number, purpose), purpose, held=False)
 
 
 def abandon(draft: Draft, state: StepState | SideState, purpose: Purpose, **changes: Any) -> None:
@@ -150,4 +152,3 @@ def _give_up(draft: Draft, state: StepState | SideState, purpose: Purpose) -> No
         abandon(draft, state, purpose)
     elif not state.ending:
         delete(draft, state, purpose)
-        put(draft, state, purpose, held=False)

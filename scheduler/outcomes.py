@@ -150,6 +150,9 @@ def take_refusal(draft: Draft, seen: CommandRefused) -> None:
     if state.phase != "executing":
         return
     if seen.command == "delete_execution" and state.ending:
+        if not commanding.idempotent(_action_of(draft, seen)):  # it is held, and the delete would have let it go
+            name = commanding.name_of(draft, state, seen.purpose)
+            draft.commands.append(ReleaseExecution(name=name, uid=state.execution_uid, step=seen.step))
         _ended_by_command(draft, seen.step, seen.purpose)
     elif seen.command == "create_execution" and state.attempt == seen.attempt and not state.execution_uid:
         commanding.put(draft, state, seen.purpose, held=False)
@@ -175,7 +178,7 @@ def take_check(draft: Draft, seen: CheckReported) -> None:
         validating.take_check(draft, seen)
 
 
-def _action_of(draft: Draft, seen: Execution) -> str:
+def _action_of(draft: Draft, seen: Execution | CommandRefused) -> str:
     if seen.purpose == "rollback":
         return rolling_back.undo_action(draft, seen.step)
     return draft.plan.step(seen.step).action

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from schemas.messages import AlertFired
+from schemas.messages import AlertFired, CommandRefused, ReleaseExecution
 from tests.scheduler.builders import Run, a_step, a_workflow, definition_of
 
+POD = {"action": "restart_pod", "parameters": {"pod": "checkout-1", "namespace": "shop"}}
+"""An action that must not be done twice, so that its execution is held."""
 SKIP = {"stepNumber": 1, "operation": "skip"}
 
 
@@ -52,3 +54,30 @@ def test_an_alert_that_comes_with_a_cancel_does_not_take_its_place() -> None:
     run.take(definition_of(cancelled, sequence=900), AlertFired(workflow=run.last.workflow, alert="HighLatency"))
 
     assert ("cancelled", ("HighLatency",)) == (run.state.phase, run.state.monitor and run.state.monitor.alerts)
+
+
+def test_an_execution_that_is_let_go_with_its_deletion_is_not_let_go_again_when_it_ends() -> None:
+    """The delete takes the finalizer off."""
+    run = Run(a_workflow(a_step(1, timeout="30s", **POD)))
+    run.see(1)
+    run.wait_for("step:1")
+
+    run.end(1)
+
+    assert [True] == [command.hold for command in run.deletes()]
+    assert not any(isinstance(command, ReleaseExecution) for command in run.commands())
+
+
+def test_a_held_execution_whose_deletion_is_refused_is_let_go() -> None:
+    """It counts as ended, and nobody would take the finalizer off any more."""
+    run = Run(a_workflow(a_step(1, timeout="30s", **POD)))
+    run.see(1)
+    run.wait_for("step:1")
+
+    run.take(
+        CommandRefused(
+            workflow=run.last.workflow, command_id="x", command="delete_execution", step=1, reason="forbidden"
+        )
+    )
+
+    assert ReleaseExecution(name="leak-step-1", uid="execution-1-1", step=1) in run.last.commands
