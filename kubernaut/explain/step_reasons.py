@@ -46,25 +46,23 @@ def reasons(plan: Plan, state: RunState, number: int) -> tuple[Reason, ...]:
 
     While the run rolls back it is about undoing the step. `number` must be one of the plan's.
     """
-    if state.phase in TERMINAL_PHASES:
-        return ()
     if state.phase == "rolling_back":
         return _undoing(plan, state, number)
     step = _step(plan, state, number)
-    if step.phase == "executing":
+    if state.phase in TERMINAL_PHASES or step.phase in {"executing", *TERMINAL_STEP_PHASES}:
         return of_step(state, step)
-    if step.phase in TERMINAL_STEP_PHASES:
-        return ()
     if closing := _closing(state):
         return (closing,)
     if number in _to_be_skipped(state):
         return (*_place(plan, state), Skipped())
+    own = _own(plan, state, step)
+    doomed = any(isinstance(each, Doomed) for each in own)
     return (
         *_place(plan, state),
         *_checks(plan, state),
         *_dry_runs(plan, state),
-        *_own(plan, state, step),
-        *([Resume(since=state.paused_at)] if state.paused_at else []),
+        *own,
+        *([Resume(since=state.paused_at)] if state.paused_at and not doomed else []),
         *_approval(plan, state),
     )
 
@@ -165,7 +163,7 @@ def _stops(other: StepState) -> bool:
 
 
 def _conditions(plan: Plan, state: RunState, step: StepState) -> list[Reason]:
-    """Return the expressions that have a word in it yet: runIf and skipIf are asked once, the others at each attempt."""
+    """Return the expressions that have a word in it yet: runIf and skipIf once, the others at each attempt."""
     planned = plan.step(step.number)
     open_ = step.phase == "pending" and step.number not in state.ready
     found: list[Reason] = []
@@ -190,7 +188,7 @@ def _ahead(plan: Plan, ready: Iterable[int], number: int) -> list[int]:
 
 
 def _slot(state: RunState, number: int, ahead: list[int], *, freed: int, but: set[int]) -> list[Reason]:
-    """Return that there is no place. `but`: steps that are gone with the other reasons, with `freed` places of theirs."""
+    """Return that there is no place. `but`: steps that go with the other reasons, `freed` places with them."""
     ahead = [other for other in ahead if other not in but]
     if state.in_flight - freed + len(ahead) < state.limit:
         return []

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from executor_bridge import reasons as kinds
 from executor_bridge.reasons import Reason
+from scheduler.graph import waves
 from scheduler.inputs import Fact, Place
 from schemas.execution import Purpose
 from schemas.messages import RunCheck, TimerDue
-from schemas.workflow_status import TERMINAL_STEP_PHASES
 from tests.scheduler.builders import UID, Run, a_step, a_workflow, definition_of
 
 BOOLEANS = st.booleans()
@@ -69,11 +69,15 @@ def take_away(run: Steered, found: Iterable[Reason]) -> None:
     _end_dry_runs(run, {each.step for each in every if isinstance(each, kinds.DryRun)})
     if any(isinstance(each, kinds.Approval) for each in every):
         run.say("approved")
-    if facts := [fact for each in every for fact in _facts(run, each)]:
-        skipped = [each.step for each in every if isinstance(each, kinds.Dependency) and not _in_flight(run, each)]
-        run.take(*run.skips(skipped), *facts)
-    elif skipped := [each.step for each in every if isinstance(each, kinds.Dependency) and not _in_flight(run, each)]:
-        run.take(*run.skips(skipped))
+    skipped = [each.step for each in every if isinstance(each, kinds.Dependency) and not _in_flight(run, each)]
+    if facts := [*run.skips(_latest_first(run, skipped)), *(fact for each in every for fact in _facts(run, each))]:
+        run.take(*facts)
+
+
+def _latest_first(run: Steered, numbers: list[int]) -> list[int]:
+    """So that none is decided, because those before it have ended, before its own turn comes."""
+    wave = {number: place for place, of in enumerate(waves(run.plan.before)) for number in of}
+    return sorted(numbers, key=lambda number: -wave[number])
 
 
 def _in_flight(run: Steered, reason: kinds.Dependency) -> bool:
@@ -125,7 +129,7 @@ def workflows(pick: st.DrawFn) -> dict[str, Any]:
         if pick(BOOLEANS):
             fields["rollbackSpec"] = {"action": "notify_only", "parameters": {"message": "undone"}}
         steps.append(a_step(number, after=tuple(after), timeout="1h", **fields))
-    seldom = pick(st.integers(0, 2)) == 0
+    seldom = pick(st.integers(0, 4)) == 0
     checks = [{"type": "rbac", "required": True}, {"type": "health", "required": pick(BOOLEANS)}] if seldom else []
     strategy = {
         "parallelismLimit": pick(st.integers(1, 4)),
@@ -139,53 +143,55 @@ def workflows(pick: st.DrawFn) -> dict[str, Any]:
     return a_workflow(*steps, executionStrategy=strategy, adaptiveOrchestration=adaptive)
 
 
-MOVES = ("see", "complete", "fail", "wait", "pause", "resume", "skip", "retry", "stop", "check", "say", "admit", "late")
+MOVES = (
+    *("see", "complete", "complete", "fail") * 3,
+    *("wait", "pause", "resume", "skip", "retry", "end", "check", "say", "admit", "late"),
+)
 
 
 @st.composite
 def runs(pick: st.DrawFn) -> Steered:
     """A run of any workflow that got anywhere."""
-    run = Steered(pick(workflows()), admitted=pick(st.integers(0, 4)) > 0, tick=1)
-    for _ in range(pick(st.integers(0, 14))):
+    run = Steered(pick(workflows()), admitted=pick(st.integers(0, 8)) > 0, tick=1)
+    for _ in range(pick(st.integers(0, 20))):
         _move(run, pick(st.sampled_from(MOVES)), pick)
     return run
 
 
 def _move(run: Steered, move: str, pick: st.DrawFn) -> None:
+    if move in {"see", "complete", "fail"}:
+        _execute(run, {"see": "executing", "complete": "completed", "fail": "failed"}[move], pick)
+    elif move in {"pause", "resume", "skip", "retry", "end", "say"}:
+        _ask(run, move, pick)
+    elif move == "wait":
+        run.wait(pick(st.sampled_from([0.2, 1.0, 4.0])))
+    elif move == "admit":
+        run.take(Place(admitted=True))
+    elif move == "check" and (open_ := [check.id for check in run.state.checks if check.passed is None]):
+        run.report(pick(st.sampled_from(open_)))
+    elif move == "late" and (due := [name for name in run.state.timers if name.startswith("step:")]):
+        run.wait_for(pick(st.sampled_from(sorted(due))))
+
+
+def _execute(run: Steered, phase: str, pick: st.DrawFn) -> None:
     state = run.state
     rows: dict[Purpose, Any] = {"execute": state.steps, "dry_run": state.dry_runs, "rollback": state.rollbacks}
     flying = [(purpose, row.number) for purpose, of in rows.items() for row in of if row.phase == "executing"]
-    match move:
-        case "see" | "complete" | "fail" if flying:
-            purpose, number = pick(st.sampled_from(flying))
-            phase = {"see": "executing", "complete": "completed", "fail": "failed"}[move]
-            run.take(run.execution(number, phase, purpose=purpose))
-        case "wait":
-            run.wait(pick(st.sampled_from([0.2, 1.0, 4.0])))
-        case "pause" | "resume":
-            run.take(run.wants(paused=move == "pause"))
-        case "skip":
-            run.take(*run.skips([pick(st.sampled_from(sorted(run.plan.place)))]))
-        case "retry":
-            number = pick(st.sampled_from(sorted(run.plan.place)))
-            asked = {"stepNumber": number, "operation": "retry"}
-            run.take(run.wants(overrides=[*run.control.get("overrides", []), asked]))
-        case "stop" if pick(st.integers(0, 9)) == 0:
-            run.take(run.wants(cancel={"mode": pick(st.sampled_from(["stop", "rollback", "terminate"]))}))
-        case "check" if open_ := [check.id for check in state.checks if check.passed is None]:
-            run.report(pick(st.sampled_from(open_)))
-        case "say" if state.phase == "validating":
-            run.say("approved")
-        case "admit":
-            run.take(Place(admitted=True))
-        case "late" if due := [name for name in state.timers if name.startswith("step:")]:
-            run.wait_for(pick(st.sampled_from(sorted(due))))
-        case _:
-            pass
+    if flying:
+        purpose, number = pick(st.sampled_from(flying))
+        run.take(run.execution(number, phase, purpose=purpose))
 
 
-def ended(run: Steered, number: int) -> bool:
-    """Whether nothing more is to come of a step."""
-    if not run.state.steps:
-        return False
-    return run.state.steps[run.plan.place[number]].phase in TERMINAL_STEP_PHASES
+def _ask(run: Steered, what: str, pick: st.DrawFn) -> None:
+    number = pick(st.sampled_from(sorted(run.plan.place)))
+    if what in {"pause", "resume"}:
+        run.take(run.wants(paused=what == "pause"))
+    elif what == "skip":
+        run.take(*run.skips([number]))
+    elif what == "retry":
+        asked = {"stepNumber": number, "operation": "retry"}
+        run.take(run.wants(overrides=[*run.control.get("overrides", []), asked]))
+    elif what == "end" and pick(st.integers(0, 2)) == 0:
+        run.take(run.wants(cancel={"mode": pick(st.sampled_from(["stop", "rollback", "rollback", "terminate"]))}))
+    elif what == "say" and run.state.phase == "validating":
+        run.say("approved")
