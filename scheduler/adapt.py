@@ -1,7 +1,7 @@
 """What earlier runs and an analysis change in a plan: durations, timeouts, retry budgets. Pure; every change is said.
 
-Only what the user left open is moved, only upwards, and only where a run asks for it: a limit that somebody wrote is a
-decision, and a shorter one could end an action in the middle.
+Only where a run asks for it. Of history only what the user left open is moved, and only upwards: a limit that somebody
+wrote is a decision, and a shorter one could end an action in the middle. An analysis knows the case and has the word.
 """
 
 from __future__ import annotations
