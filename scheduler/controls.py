@@ -37,6 +37,8 @@ def take(draft: Draft, seen: Definition) -> None:
     _overrides(draft, [(each.step_number, each.operation, each.reason[:WORDS]) for each in asked.overrides])
     if asked.rollback is not None and not draft.get("control").rollback:
         _rollback(draft, asked.rollback.reason[:WORDS])
+        if draft.phase == "rolling_back":
+            _pause(draft, paused=asked.paused)  # there is something again that a pause can hold back
 
 
 def take_later(draft: Draft) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from schemas.messages import AlertFired, CommandRefused, ReleaseExecution
 from tests.scheduler.builders import Run, a_step, a_workflow, definition_of
 
 POD = {"action": "restart_pod", "parameters": {"pod": "checkout-1", "namespace": "shop"}}
 """An action that must not be done twice, so that its execution is held."""
+UNDO = {"rollbackSpec": {"action": "notify_only", "parameters": {"message": "undone"}}}
 SKIP = {"stepNumber": 1, "operation": "skip"}
 
 
@@ -81,3 +84,21 @@ def test_a_held_execution_whose_deletion_is_refused_is_let_go() -> None:
     )
 
     assert ReleaseExecution(name="leak-step-1", uid="execution-1-1", step=1) in run.last.commands
+
+
+@pytest.mark.parametrize("paused_before", [True, False])
+def test_a_rollback_on_demand_of_a_paused_run_waits_until_it_is_resumed(paused_before: bool) -> None:  # noqa: FBT001
+    """Whether the run was paused when it failed, or the pause came with the request."""
+    run = Run(a_workflow(a_step(1, **UNDO), a_step(2)))
+    run.end(1)
+    if paused_before:
+        run.ask(paused=True)
+    run.fail(2)
+
+    run.ask(generation=3, paused=True, rollback={"reason": "please"})
+    held_back = len(run.creates())
+    run.ask(generation=4, paused=False, rollback={"reason": "please"})
+
+    assert 2 == held_back
+    assert ("rolling_back", "rollback") == (run.state.phase, run.creates()[-1].purpose)
+    assert "resumed" == run.told()[-1]
