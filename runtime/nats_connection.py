@@ -22,7 +22,7 @@ from runtime.nats_client import LeanClient, quiet
 from runtime.nats_headers import status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import structlog
 
@@ -77,13 +77,18 @@ class Connection:
         log: structlog.typing.FilteringBoundLogger,
         *,
         silence: float = SILENT_SECONDS,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
-        """`url`: addresses separated by commas; `name`: of the service; `silence`: longest one in seconds."""
+        """`url`: addresses separated by commas; `name`: of the service; `silence`: longest one in seconds.
+
+        `options`: further arguments of nats-py's `connect`, such as `user_credentials` or `tls`.
+        """
         self._addresses = [address.strip() for address in url.split(",")]
         self._name = name
         self._health = health
         self._log = log
         self._silence = silence
+        self._options = dict(options or {})
         self._client: LeanClient | None = None
         self._connected = asyncio.Event()
         self._closing = asyncio.Event()
@@ -206,6 +211,7 @@ class Connection:
             try:
                 async with asyncio.timeout(2 * _CONNECT_SECONDS):
                     await client.connect(
+                        **self._options,
                         servers=[address],
                         name=self._name,
                         error_cb=quiet,

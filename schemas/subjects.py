@@ -150,6 +150,6 @@ TIMER_CONSUMER: Final = Consumer(stream=TIMER_STREAM.name, name="timers", filter
 ANNOUNCER: Final = Consumer(stream=LOG.name, name="announcer", filters=(DECISIONS,))
 BRIDGE: Final = Consumer(stream=LOG.name, name="bridge", filters=(DECISIONS,))
 AUDITOR: Final = Consumer(stream=LOG.name, name="auditor", filters=(), ack_wait_seconds=30, max_ack_pending=5000)
-SUBSCRIBER_ACK_WAIT_SECONDS: Final = 30
-"""How long an outside program may work on one public event before it is delivered anew."""
+SUBSCRIBER_ACK_WAIT_SECONDS: Final = 10
+"""How long an outside program may work on one public event, without a word, before it is delivered anew."""
 CONSUMERS: Final = (SCHEDULER, TIMER_CONSUMER, ANNOUNCER, BRIDGE, AUDITOR)
