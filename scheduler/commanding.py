@@ -80,7 +80,12 @@ def create(draft: Draft, number: int, attempt: int, purpose: Purpose, order: Ord
 
 
 def delete(draft: Draft, state: StepState | SideState, purpose: Purpose) -> None:
-    """Command the deletion of an execution whose creation was seen; our finalizer comes off with it."""
+    """Command the deletion of an execution whose creation was seen; our finalizer comes off with it.
+
+    One that is being deleted already needs no command.
+    """
+    if state.leaving:
+        return
     draft.commands.append(
         DeleteExecution(
             name=name_of(draft, state, purpose),

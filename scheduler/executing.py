@@ -146,7 +146,9 @@ def _start(draft: Draft, number: int) -> None:
     attempt = draft.step(number).attempt + 1
     hold = commanding.create(draft, number, attempt, "execute", order)
     fresh: dict[str, Any] = {"execution_uid": "", "execution_version": 0, "ended_at": 0, "error": "", "ending": ""}
-    draft.move_step(number, "commanded", "ready", attempt=attempt, started_at=draft.now, held=hold, **fresh)
+    draft.move_step(
+        number, "commanded", "ready", attempt=attempt, started_at=draft.now, held=hold, leaving=False, **fresh
+    )
 
 
 def _first_unmet(draft: Draft, conditions: tuple[Condition, ...], *, ended: int = 0) -> Condition | None:
@@ -218,7 +220,10 @@ def end_step(draft: Draft, number: int, why: str, message: str = "") -> None:
         draft.put(replace(step, ending=why, error=message))
     elif step.execution_uid:
         draft.put(replace(step, ending=why, error=message))
-        commanding.delete(draft, step, "execute")
+        if step.leaving:
+            ended_by_command(draft, number)
+        else:
+            commanding.delete(draft, step, "execute")
     else:
         commanding.abandon(draft, step, "execute", ending=why, error=message)
         ended_by_command(draft, number)

@@ -76,15 +76,14 @@ def _advance(draft: Draft, state: StepState | SideState, seen: Execution) -> Non
 
 
 def _still_there(draft: Draft, seen: Execution) -> None:
-    """It has not ended. One that is being deleted because we asked for it has ended for us."""
+    """It has not ended. One that is being deleted has ended for us once we want its end, whoever deleted it."""
     state = commanding.current(draft, seen.step, seen.purpose)
     if not seen.deleting:
         return
+    commanding.put(draft, state, seen.purpose, execution_version=seen.version, leaving=True)
     if state.ending:
-        commanding.put(draft, state, seen.purpose, execution_version=seen.version)
         _ended_by_command(draft, seen.step, seen.purpose)
-    elif state.held:
-        commanding.put(draft, state, seen.purpose, execution_version=seen.version)
+    else:
         commanding.release(draft, commanding.current(draft, seen.step, seen.purpose), seen.purpose, gone=False)
 
 

@@ -163,6 +163,7 @@ def _start(draft: Draft, number: int) -> None:
             execution_uid="",
             execution_version=0,
             ending="",
+            leaving=False,
             held=hold,
             findings=derived,
         ),
@@ -204,7 +205,10 @@ def end_undo(draft: Draft, number: int, why: str) -> None:
         draft.put_side("rollback", replace(side, ending=why))
     elif side.execution_uid:
         draft.put_side("rollback", replace(side, ending=why))
-        commanding.delete(draft, side, "rollback")
+        if side.leaving:
+            ended_by_command(draft, number)
+        else:
+            commanding.delete(draft, side, "rollback")
     else:
         commanding.abandon(draft, side, "rollback", ending=why)
         ended_by_command(draft, number)

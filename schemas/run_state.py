@@ -48,6 +48,8 @@ class StepState(msgspec.Struct, frozen=True, array_like=True):
     """Attempt that was given up before its creation was seen; an execution of it that shows up later is deleted."""
     lost: tuple[int, ...] = ()
     """Attempts before that one that were given up in the same way and have not shown up either."""
+    leaving: bool = False
+    """The execution was seen being deleted, by whomever; it may stay for long, if others hold it."""
 
 
 class SideState(msgspec.Struct, frozen=True, array_like=True):
@@ -74,6 +76,8 @@ class SideState(msgspec.Struct, frozen=True, array_like=True):
     abandoned: int = 0
     """As in StepState."""
     lost: tuple[int, ...] = ()
+    """As in StepState."""
+    leaving: bool = False
     """As in StepState."""
 
 

@@ -102,3 +102,13 @@ def test_a_rollback_on_demand_of_a_paused_run_waits_until_it_is_resumed(paused_b
     assert 2 == held_back
     assert ("rolling_back", "rollback") == (run.state.phase, run.creates()[-1].purpose)
     assert "resumed" == run.told()[-1]
+
+
+def test_a_step_past_its_timeout_whose_execution_is_being_deleted_already_does_not_wait_for_it_to_be_gone() -> None:
+    """Somebody else holds the object, maybe for ever; what we wanted of it has come."""
+    run = Run(a_workflow(a_step(1, timeout="30s")))
+    run.see(1, metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
+
+    run.wait_for("step:1")
+
+    assert ("failed", "timed_out", []) == (run.phases()[1], run.state.steps[0].reason, run.deletes())
