@@ -148,7 +148,9 @@ def take_refusal(draft: Draft, seen: CommandRefused) -> None:
     state = commanding.current(draft, seen.step, seen.purpose)
     if state.phase != "executing":
         return
-    if seen.command == "delete_execution" and state.ending:
+    if seen.command == "delete_execution":
+        if not state.ending or seen.uid not in {"", state.execution_uid}:
+            return  # of an earlier attempt, or an orphan
         if not commanding.idempotent(_action_of(draft, seen)):  # it is held, and the delete would have let it go
             name = commanding.name_of(draft, state, seen.purpose)
             draft.commands.append(ReleaseExecution(name=name, uid=state.execution_uid, step=seen.step))

@@ -222,6 +222,8 @@ class CommandRefused(Body, frozen=True, kw_only=True):
     step: int = 0
     attempt: int = 0
     purpose: Purpose = "execute"
+    uid: str = ""
+    """Of a delete: the execution that it was about."""
     reason: str
     """In one word: name_conflict, forbidden, invalid, gone."""
     message: str = ""

@@ -9,7 +9,7 @@ from executor_bridge.context import SOURCE, Context, Order, Refused
 from executor_bridge.patience import persist
 from schemas import subjects
 from schemas.cloudevents import Event, traceparent
-from schemas.messages import TYPE_OF, CommandRefused, CreateExecution, encode
+from schemas.messages import TYPE_OF, CommandRefused, CreateExecution, DeleteExecution, encode
 from schemas.redaction import redact
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def outcome_of(order: Order, refused: Refused) -> Event:
     about: dict[str, Any] = {}
     if isinstance(command, CreateExecution):
         about = {"step": command.step, "attempt": command.attempt, "purpose": command.purpose}
+    elif isinstance(command, DeleteExecution):
+        about = {"step": command.step, "purpose": command.purpose, "uid": command.uid}
     elif hasattr(command, "step"):
         about = {"step": command.step}
     body = CommandRefused(

@@ -174,6 +174,18 @@ def test_what_is_gone_needs_no_more() -> None:
     assert refusals(a_world(scene)) == []
 
 
+def test_a_refused_delete_names_what_it_was_about() -> None:
+    """Else the scheduler would take that of a rollback, or of an earlier attempt, for the one that it waits for."""
+
+    async def scene(world: World) -> None:
+        world.cluster.fail("delete", RefusedError("no", reason="invalid"))
+        delete = DeleteExecution(name=f"{NAME}-rollback", uid="u", step=1, purpose="rollback")
+        await world.decide(a_decision(1, running(), delete))
+
+    (told,) = refusals(a_world(scene))
+    assert ("delete_execution", 1, "rollback", "u") == (told.command, told.step, told.purpose, told.uid)
+
+
 def test_the_status_of_a_workflow_that_is_gone_is_not_even_tried() -> None:
     """The last decision about a deleted workflow asks the API server nothing."""
 

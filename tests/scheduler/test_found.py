@@ -112,3 +112,19 @@ def test_a_step_past_its_timeout_whose_execution_is_being_deleted_already_does_n
     run.wait_for("step:1")
 
     assert ("failed", "timed_out", []) == (run.phases()[1], run.state.steps[0].reason, run.deletes())
+
+
+def test_a_refusal_to_delete_an_earlier_attempt_does_not_end_the_one_in_flight() -> None:
+    """It names the execution that it is about."""
+    run = Run(a_workflow(a_step(1, timeout="30s", maxRetries=1)))
+    orphan = run.execution(1)
+    run.wait_for("step:1")
+    run.wait_for("step:1")
+    run.take(orphan)
+    run.see(1)
+    run.wait_for("step:1")
+
+    about = {"workflow": run.last.workflow, "command": "delete_execution", "step": 1, "reason": "forbidden"}
+    assert run.take(CommandRefused(command_id="x", uid=orphan.uid, **about)) is None
+    run.take(CommandRefused(command_id="y", uid="execution-1-2", **about))
+    assert "failed" == run.phases()[1]
