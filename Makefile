@@ -32,6 +32,7 @@ bench: setup ## measure throughput, handoff, CPU and memory beside the floor
 generate: setup ## write the files that are made from schemas/
 	$(BIN)/python -m schemas.generate
 	$(BIN)/python -m scheduler.transitions > docs/states.md
+	$(BIN)/python -m scheduler.control_page > docs/control.md
 
 lock: setup ## choose the dependencies anew and write requirements/dev.lock
 	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url -o requirements/dev.lock

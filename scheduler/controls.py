@@ -21,7 +21,7 @@ from schemas.workflow import Cancel, Control
 
 replace = msgspec.structs.replace
 
-PAUSABLE: Final = frozenset({"queued", "planning", "validating", "executing", "rolling_back"})
+PAUSABLE: Final = frozenset({"queued", "validating", "executing", "rolling_back"})
 
 
 def take(draft: Draft, seen: Definition) -> None:
@@ -123,7 +123,6 @@ def _cancel_rolling_back(draft: Draft, mode: str, why: str) -> None:
 
 _CANCEL: Final = {
     "queued": _cancel_now,
-    "planning": _cancel_now,
     "validating": _cancel_now,
     "executing": _cancel_executing,
     "monitoring": _cancel_monitoring,
@@ -138,11 +137,11 @@ def _overrides(draft: Draft, asked: list[tuple[int, str, str]]) -> None:
     if not fresh:
         return
     _note(draft, overrides=len(asked))
-    if draft.phase in {"queued", "planning"}:
-        _note(draft, later=(*known.later, *fresh))
-        return
     for number, operation, reason in fresh:
-        _override(draft, number, operation, reason)
+        if draft.phase == "queued" and operation == "skip":
+            _note(draft, later=(*draft.get("control").later, (number, operation, reason)))
+        else:
+            _override(draft, number, operation, reason)
 
 
 def _override(draft: Draft, number: int, operation: str, reason: str) -> None:
