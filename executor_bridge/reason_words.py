@@ -54,10 +54,17 @@ def sentence(found: Sequence[Reason], decision: Decision, words: Definition) -> 
     ]
     closing = next((each for each in found if isinstance(each, reasons.Closing)), None)
     if not clauses:
-        return f"Nothing: {then(closing)}" if closing else ""
+        return f"Nothing, it will not run: {then(closing)}" if closing else ""
     text = "; ".join(clauses)
     end = "" if ": kubernaut " in clauses[-1] else "."
     return text[0].upper() + text[1:] + end + (f" Then {then(closing)}" if closing else "")
+
+
+def clause(reason: Reason, decision: Decision, words: Definition) -> str:
+    """Return one reason alone, as it stands in the sentence."""
+    if isinstance(reason, reasons.Closing):
+        return then(reason)
+    return "; ".join(_CLAUSES[type(reason)]([reason], decision, words))
 
 
 def then(closing: reasons.Closing) -> str:
@@ -75,6 +82,15 @@ def _resume(group: list[reasons.Resume], decision: Decision, words: Definition) 
     goes = "goes" if len(running) == 1 else "go"
     meanwhile = f" (meanwhile {names(running, words)} {goes} on to the end)" if running else ""
     return [f"somebody to resume it{meanwhile}: {command('resume', decision.workflow)}"]
+
+
+def _freeze(group: list[reasons.Freeze], decision: Decision, _words: Definition) -> list[str]:
+    frozen = group[0]
+    by = f" by {frozen.by}" if frozen.by else ""
+    why = f" ({frozen.because})" if frozen.because else ""
+    if frozen.until:
+        return [f"the end of the freeze{by}{why} at {moment(frozen.until, decision.now)}, or sooner: kubernaut thaw"]
+    return [f"somebody to end the freeze{by}{why}: kubernaut thaw"]
 
 
 def _results(group: list[reasons.Result], _decision: Decision, _words: Definition) -> list[str]:
@@ -204,6 +220,7 @@ _CLAUSES: Final[dict[type[Reason], _Clause]] = {
     reasons.Condition: _conditions,
     reasons.Doomed: _doomed,
     reasons.Skipped: _skipped,
+    reasons.Freeze: _freeze,
     reasons.Health: _health,
     reasons.Expiry: _expiry,
 }

@@ -27,6 +27,10 @@ class Place(Reason, frozen=True, kw_only=True, tag="queue"):
     """As many workflows run as may."""
 
     priority: str
+    position: int = 0
+    """Its place in the queue, from 1; 0 where that was not looked up."""
+    before: tuple[str, ...] = ()
+    """Workflows whose turn comes first, the last of them, as `namespace/name`."""
 
 
 class Resume(Reason, frozen=True, kw_only=True, tag="pause"):
@@ -139,6 +143,15 @@ class Closing(Reason, frozen=True, kw_only=True, tag="closing"):
     how: str
     """As in RunState.closing."""
     why: str
+
+
+class Freeze(Reason, frozen=True, kw_only=True, tag="freeze"):
+    """Nothing new is done in the cluster until somebody thaws it. No state knows of it: it is read from the server."""
+
+    since: int = 0
+    until: int = 0
+    by: str = ""
+    because: str = ""
 
 
 class Health(Reason, frozen=True, kw_only=True, tag="health"):

@@ -30,7 +30,10 @@ COMMANDS = {
     "rerun": ("kubernaut.cli.rerun:rerun", "Run a finished run again, from a step or from what was not done."),
     "freeze": ("kubernaut.cli.freeze:freeze", "Stop all new effects in the cluster at once."),
     "thaw": ("kubernaut.cli.freeze:thaw", "Let effects go on after a freeze."),
+    "explain": ("kubernaut.cli.explain:explain", "Tell why a step ran or what keeps it waiting, with the proof."),
     "events": ("kubernaut.cli.events:events", "Show the public events."),
+    "replay": ("kubernaut.cli.replay:replay", "Replay a recorded run: step through it, decide it again, ask what if."),
+    "bundle": ("kubernaut.cli.bundle:bundle", "Write everything about a run into one redacted file."),
 }
 
 

@@ -192,7 +192,7 @@ def _slot(state: RunState, number: int, ahead: list[int], *, freed: int, but: se
     ahead = [other for other in ahead if other not in but]
     if state.in_flight - freed + len(ahead) < state.limit:
         return []
-    every = (*state.steps, *state.dry_runs, *state.rollbacks)
+    every: tuple[StepState | SideState, ...] = (*state.steps, *state.dry_runs, *state.rollbacks)
     holders = {one.number for one in every if one.phase == "executing"} - but
     return [Slot(step=number, limit=state.limit, holders=tuple(sorted(holders)), before=tuple(ahead))]
 

@@ -36,12 +36,12 @@ def went_on(before: Steered, after: Steered, number: int) -> str:
     """What became of the step that waited: started, undone, decided (by itself) or ended; empty while it waits."""
     fresh = after.decisions[len(before.decisions) :]
     for decision in fresh:
-        for command in decision.commands:
-            if getattr(command, "step", 0) == number and getattr(command, "purpose", "") in {"execute", "rollback"}:
-                return "started"
         for change in decision.transitions:
             if change.step == number and change.after in TERMINAL_STEP_PHASES:
                 return "decided" if change.reason in BY_ITS_CONDITION else change.reason
+        for command in decision.commands:
+            if getattr(command, "step", 0) == number and getattr(command, "purpose", "") in {"execute", "rollback"}:
+                return "started"
     place = after.plan.place[number]
     if after.state.phase == "rolling_back" or before.state.phase == "rolling_back":
         side = after.state.rollbacks[place]
