@@ -1,5 +1,8 @@
 """Makes every decision of a recorded run again and holds it against the recorded one, byte for byte. Pure.
 
+A decision that an earlier release wrote is held against as this one writes the same values: a field that was added
+since, and that has its default, is no difference.
+
 Each is made from the recorded decision before it, not from the one made again: so a difference is told where it arises
 and is not repeated by all that follow.
 """
@@ -23,7 +26,7 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision | None = None
     """None: nothing is decided now, or `error` says why it could not be tried."""
     same: bool = False
-    """Byte for byte."""
+    """Byte for byte, as this version writes it."""
     error: str = ""
     """Why there is nothing to compare: a message is missing, or deciding raised."""
 
@@ -44,9 +47,13 @@ def make_again(chain: Chain) -> Iterator[Again]:
         except (MissingError, ValueError, msgspec.MsgspecError) as error:
             yield Again(made=made, error=str(error))
         else:
-            same = decision is not None and encode(decision) == made.stored.data
-            yield Again(made=made, decision=decision, same=same)
+            yield Again(made=made, decision=decision, same=decision is not None and _same(made, decision))
         before = recorded
+
+
+def _same(made: Made, decision: Decision) -> bool:
+    raw = encode(decision)
+    return raw == made.stored.data or raw == encode(made.decision)
 
 
 def check_before(before: Decision | None, recorded: Decision) -> None:

@@ -38,12 +38,12 @@ class Difference(msgspec.Struct, frozen=True):
 
 def differences(recorded: bytes, made: bytes | None) -> list[Difference]:
     """Return what differs between the recorded decision and the one made now, each as JSON; None: none was made."""
+    if made == recorded:
+        return []
     before = msgspec.json.decode(recorded)
     if made is None:
         told = ", ".join(_transition(each) for each in before.get("transitions", ())) or "a change of the state"
         return [Difference("decision", f"- no decision is made any more ({told})")]
-    if made == recorded:
-        return []
     after = msgspec.json.decode(made)
     found = [*_commands(before, after), *_rules(before, after), *_refusals(before, after)]
     found += _state(before.get("state", {}), after.get("state", {}))

@@ -34,6 +34,8 @@ class Answer(msgspec.Struct, frozen=True):
     sequence: int = 0
     decision: str | None = None
     """As JSON; None when it decides nothing, or `error` says why it could not."""
+    recorded: str = ""
+    """The recorded decision as that version writes it."""
     error: str = ""
     done: bool = False
     protocol: int = 0

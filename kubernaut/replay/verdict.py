@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
 import msgspec
 
-from kubernaut.replay.again import make_again
+from kubernaut.replay.again import Again, make_again
 from kubernaut.replay.difference import Difference, differences
-from kubernaut.replay.other_code import OtherCode, checkout
+from kubernaut.replay.other_code import Answer, OtherCode, checkout
 from kubernaut.replay.recording import Chain, Made
 from schemas.messages import WorkflowRef, encode
 
@@ -50,14 +50,26 @@ def judge() -> Iterator[Judge]:
     """Give the judge that is this version."""
 
     def decide_again(chain: Chain, *, effects: bool) -> Judged:
-        answers = (
-            (each.made, encode(each.decision) if each.decision is not None and not each.same else None, each)
-            for each in make_again(chain)
-        )
-        tried = [(made, made.stored.data if again.same else raw, again.error) for made, raw, again in answers]
-        return _judged(chain, tried, effects=effects)
+        return _judged(chain, [_tried(each) for each in make_again(chain)], effects=effects)
 
     yield decide_again
+
+
+class _Tried(msgspec.Struct, frozen=True):
+    """A decision as it was recorded and as it is made now, both as the version that is asked writes them."""
+
+    made: Made
+    recorded: bytes
+    now: bytes | None
+    """None: it decides nothing."""
+    error: str
+
+
+def _tried(again: Again) -> _Tried:
+    if again.same:
+        return _Tried(again.made, b"", b"", "")
+    now = encode(again.decision) if again.decision is not None else None
+    return _Tried(again.made, encode(again.made.decision), now, again.error)
 
 
 @contextmanager
@@ -67,25 +79,28 @@ def judge_with(code: str) -> Iterator[Judge]:
 
         def decide_again(chain: Chain, *, effects: bool) -> Judged:
             answers = other.ask(chain)
-            tried = []
-            for made in chain.made:
-                answer = answers.get(made.stored.sequence)
-                raw = answer.decision.encode() if answer is not None and answer.decision is not None else None
-                tried.append((made, raw, "it was not answered" if answer is None else answer.error))
-            return _judged(chain, tried, effects=effects)
+            return _judged(chain, [_answered(made, answers) for made in chain.made], effects=effects)
 
         yield decide_again
 
 
-def _judged(chain: Chain, tried: Sequence[tuple[Made, bytes | None, str]], *, effects: bool) -> Judged:
+def _answered(made: Made, answers: Mapping[int, Answer]) -> _Tried:
+    answer = answers.get(made.stored.sequence)
+    if answer is None:
+        return _Tried(made, b"", None, "it was not answered")
+    now = answer.decision.encode() if answer.decision is not None else None
+    return _Tried(made, answer.recorded.encode() or made.stored.data, now, answer.error)
+
+
+def _judged(chain: Chain, tried: Sequence[_Tried], *, effects: bool) -> Judged:
     different, untried, same = [], [], 0
-    for made, raw, error in tried:
-        if error:
-            untried.append((made, error))
+    for each in tried:
+        if each.error:
+            untried.append((each.made, each.error))
             continue
-        found = tuple(each for each in differences(made.stored.data, raw) if not effects or each.kind != "state")
+        found = tuple(one for one in differences(each.recorded, each.now) if not effects or one.kind != "state")
         if found:
-            different.append(Different(made, found))
+            different.append(Different(each.made, found))
         else:
             same += 1
     return Judged(workflow=chain.workflow, same=same, different=tuple(different), untried=tuple(untried))

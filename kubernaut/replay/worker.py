@@ -2,8 +2,9 @@
 
 The protocol, one JSON value a line. In: `{"uid", "messages": [{"sequence", "timeMs", "subject", "headers", "data"}]}`,
 all messages of one run; the next run is written once the one before is answered. Out, first of all:
-`{"protocol": 1}`; then for each decision of the run, in order, `{"sequence", "decision": {…} | null, "error": ""}`, and
-`{"uid", "done": true}` after the last. Whatever else that version prints goes to stderr.
+`{"protocol": 1}`; then for each decision of the run, in order, `{"sequence", "decision", "recorded", "error"}`: what
+that version decides, as JSON in a text, null for nothing; the recorded decision as that version writes it; why it
+cannot be tried. Then `{"uid", "done": true}`. Whatever else that version prints goes to stderr.
 
 It must import nothing of this package: the version that is asked may be older than it. `redecide.py` of this version is
 read from the path in the first argument, and takes what it imports from the version that is asked.
@@ -61,10 +62,11 @@ def _answers(redecide: Any, uid: str, lines: list[dict[str, Any]]) -> Any:
     learned = redecide.learned_of(readable)
     before = None
     for stored in own:
-        answer: dict[str, Any] = {"sequence": stored.sequence, "decision": None, "error": ""}
+        answer: dict[str, Any] = {"sequence": stored.sequence, "decision": None, "recorded": "", "error": ""}
         recorded = None
         try:
             recorded = decode(stored.headers["ce-type"], stored.data)
+            answer["recorded"] = encode(recorded).decode()
             made = _made(redecide, before, recorded, learned, at)
             answer["decision"] = encode(made).decode() if made is not None else None
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer of the version that is asked
