@@ -34,20 +34,24 @@ def report(*outcomes: str) -> tuple[bool, str]:
     return report_runs(display, runs, Console(file=text)), text.getvalue()
 
 
+GOOD = tuple(each.expected for each in SAMPLES)
+
+
 def test_the_samples_end_as_they_should() -> None:
-    """Two succeed and one succeeds in part; that is what the demo expects."""
-    good, text = report("success", "success", "partial_success")
+    """Some succeed, some in part, one fails and is undone; that is what the demo expects."""
+    good, text = report(*GOOD)
 
     assert good
-    assert text.count("as it should") == 3
+    assert {"success", "partial_success", "failed"} == set(GOOD)
+    assert text.count("as it should") == len(SAMPLES)
 
 
 @pytest.mark.parametrize(
     "outcomes",
     [
-        ("failed", "success", "partial_success"),
-        ("success", "success", "success"),
-        ("success", "", "partial_success"),
+        pytest.param(("failed", *GOOD[1:]), id="one has failed"),
+        pytest.param((*GOOD[:2], "success", *GOOD[3:]), id="one is better than it should be"),
+        pytest.param((GOOD[0], "", *GOOD[2:]), id="nothing was seen of one"),
     ],
 )
 def test_a_sample_that_ends_otherwise_is_shown(outcomes: tuple[str, ...]) -> None:
@@ -86,7 +90,7 @@ def test_the_demo_ends_well_and_leaves_nothing_behind(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("as it should") == 3
+    assert done.stdout.count("as it should") == len(SAMPLES)
     assert "one row for each message" in done.stdout
     assert "\x1b" not in done.stdout
     assert _left(tmp_path) == []
