@@ -53,7 +53,7 @@ class StepReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """Every decision about it and what led to each, in order; only where it was asked for."""
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A run at a moment."""
 
     workflow: WorkflowRef
