@@ -87,14 +87,13 @@ def _cancel(draft: Draft, asked: Cancel) -> None:
         draft.grant("cancel")
         draft.tell_run("", reason="cancelled", message=why)
         _CANCEL[draft.phase](draft, asked.mode, why)
-        if draft.ended:
-            take_later(draft)
 
 
 def _cancel_now(draft: Draft, _mode: str, why: str) -> None:
     """Nothing was done yet that would have to end or be undone."""
     draft.fields["failure_reason"] = why
     end(draft, "cancelled", outcome="cancelled", reason="cancelled", message=why)
+    take_later(draft)
 
 
 def _cancel_executing(draft: Draft, mode: str, why: str) -> None:
