@@ -121,14 +121,15 @@ class Auditor:
         self._count(written, batch, time.monotonic() - began)
 
     async def _tend(self, *, now: bool = False) -> None:
-        if not now and time.monotonic() - self._tended_at < TEND_SECONDS:
+        clock = asyncio.get_running_loop().time
+        if not now and clock() - self._tended_at < TEND_SECONDS:
             return
         try:
             await self._store.tend()
         except UnavailableError as error:
             self._failed(error, [])
         else:
-            self._tended_at = time.monotonic()
+            self._tended_at = clock()
             self._health.ok()
 
     async def _stopped_within(self, seconds: float) -> bool:

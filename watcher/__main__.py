@@ -104,7 +104,8 @@ async def watch(
         story=Story(log, view, teller, say),
         say=say,
     )
-    watching = Watching(parts, proof=recalled.proof, dependency=dependency, pace=pace, clock=time.monotonic)
+    clock = asyncio.get_running_loop().time
+    watching = Watching(parts, proof=recalled.proof, dependency=dependency, pace=pace, clock=clock)
     resync = Resync(parts, watching, draw=random.random)
     async with asyncio.TaskGroup() as group:
         publishing = group.create_task(parts.publisher.run(), name=f"publish {view.name}")
