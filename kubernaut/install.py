@@ -20,11 +20,16 @@ from runtime.errors import KubernautError, SettingsError, UnavailableError
 from runtime.health import Dependency
 from runtime.nats_connection import Connection
 from runtime.settings import DATABASE_EXAMPLE, NATS_EXAMPLE, Settings
+from schemas.subjects import CONSUMERS, LOG, SHADOW, STREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from schemas.subjects import Consumer, Stream
+
 PARTS: Final = ("streams", "crds", "migrations")
+ON_DEMAND: Final = ("shadow",)
+"""Installed only where they are named."""
 _EXIT_FAILED: Final = 1
 _CONNECT_SECONDS: Final = 2.0
 
@@ -41,6 +46,7 @@ async def install(
         "streams": lambda: _streams(environment, replicas),
         "crds": lambda: _crds(environment),
         "migrations": lambda: _migrations(environment),
+        "shadow": lambda: _streams(environment, replicas, streams=(LOG,), consumers=(SHADOW,)),
     }
     results = await asyncio.gather(
         *(_patiently(part, works[part], seconds) for part in parts),
@@ -68,7 +74,13 @@ async def _patiently(part: str, work: Callable[[], Awaitable[list[str]]], second
         raise UnavailableError(message) from None
 
 
-async def _streams(environment: Mapping[str, str], replicas: int | None) -> list[str]:
+async def _streams(
+    environment: Mapping[str, str],
+    replicas: int | None,
+    *,
+    streams: tuple[Stream, ...] = STREAMS,
+    consumers: tuple[Consumer, ...] = CONSUMERS,
+) -> list[str]:
     url = _needed(environment, "NATS_URL", NATS_EXAMPLE)
     health = Dependency("nats")
     connection = Connection(url, "install", health, logs.get_logger("install"))
@@ -79,7 +91,7 @@ async def _streams(environment: Mapping[str, str], replicas: int | None) -> list
         except TimeoutError:
             message = f"NATS ({_without_password(url)}): {health.detail}"
             raise UnavailableError(message) from None
-        return await install_streams(connection, replicas=replicas)
+        return await install_streams(connection, replicas=replicas, streams=streams, consumers=consumers)
     finally:
         await connection.close()
         await keep
@@ -118,13 +130,20 @@ def _without_password(url: str) -> str:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--only", "parts", multiple=True, type=click.Choice(PARTS), help="Install this part; may be given more than once."
+    "--only",
+    "parts",
+    multiple=True,
+    type=click.Choice(PARTS + ON_DEMAND),
+    help="Install this part; may be given more than once.",
 )
 @click.option("--replicas", type=click.IntRange(1, 5), help="Copies of each stream; what is there stays without it.")
 @click.option("--timeout", "seconds", default=60.0, show_default=True, help="Seconds to wait for servers to come up.")
 def main(parts: tuple[str, ...], replicas: int | None, seconds: float) -> None:
-    """Install streams and consumers (NATS_URL), resource definitions (KUBECONFIG) and tables (DATABASE_URL)."""
-    chosen = tuple(part for part in PARTS if part in parts) or PARTS
+    """Install streams and consumers (NATS_URL), resource definitions (KUBECONFIG) and tables (DATABASE_URL).
+
+    The consumer of a shadow scheduler is installed only by `--only shadow`.
+    """
+    chosen = tuple(part for part in PARTS + ON_DEMAND if part in parts) or PARTS
     logs.configure("error")
     try:
         done = asyncio.run(install(os.environ, chosen, replicas=replicas, seconds=seconds))

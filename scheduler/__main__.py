@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+import sys
+from typing import Final, NoReturn
 
 from runtime.service import Service, main
 from scheduler.announce_loop import Announcer
 from scheduler.places_loop import free_places
 from scheduler.queue_desk import Desk
 from scheduler.schedule_loop import Scheduler
+from scheduler.shadow_loop import Shadow
 from scheduler.sweep_loop import Sweeper
 from scheduler.wake import Waker
-from schemas.subjects import ANNOUNCER, SCHEDULER, TIMER_CONSUMER
+from schemas.subjects import ANNOUNCER, SCHEDULER, SHADOW, TIMER_CONSUMER
+
+_SHADOW: Final = "--shadow"
 
 
 async def run(service: Service) -> None:
@@ -42,8 +46,25 @@ async def run(service: Service) -> None:
         work.cancel()
 
 
+async def run_shadow(service: Service) -> None:
+    """Decide beside the scheduler that acts, and tell what would be otherwise, until told to stop."""
+    log = await service.connect_log((SHADOW,))
+    shadow = Shadow(log, service.log)
+    pull = service.group.create_task(shadow.pull())
+    work = service.group.create_task(shadow.work.run())
+    await service.stopping.wait()
+    pull.cancel()
+    await shadow.work.finished()
+    work.cancel()
+
+
 def start() -> NoReturn:
-    """Run the service."""
+    """Run the service; with `--shadow`, one that decides and writes nothing that acts."""
+    arguments = sys.argv[1:]
+    if arguments == [_SHADOW]:
+        main("shadow", run_shadow)
+    if arguments:
+        sys.exit(f"scheduler takes no argument but {_SHADOW}, not {' '.join(arguments)}")
     main("scheduler", run)
 
 

@@ -21,7 +21,8 @@ from schemas.run_state import LearnedAction
 Find = Callable[[int], Stored | None]
 """Returns the message of the log with a sequence; None when it is not there."""
 
-_TIMER = TYPE_OF[TimerDue]
+TIMER = TYPE_OF[TimerDue]
+"""Type of a wake-up: a message of another stream, for which `inputs_of` needs none."""
 _DECISION = TYPE_OF[Decision]
 _QUEUE = TYPE_OF[QueueDecided]
 
@@ -41,7 +42,7 @@ def inputs_of(decision: Decision, find: Find) -> list[Input]:
 
 
 def _input(decision: Decision, cause: Cause, find: Find) -> Input:
-    if cause.type == _TIMER:
+    if cause.type == TIMER:
         # Wake-ups are in a stream of their own that keeps them for an hour. What they say is only: look at your timers.
         due = TimerDue(workflow_uid=decision.workflow.uid, due_at=decision.now)
         return Input(cause=cause, time_ms=decision.now, fact=due)

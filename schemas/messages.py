@@ -292,6 +292,20 @@ class AlertFired(Body, frozen=True, kw_only=True):
     message: str = ""
 
 
+class ShadowDiverged(Body, frozen=True, kw_only=True):
+    """A shadow scheduler would have decided otherwise than the one that acts. For eyes only."""
+
+    workflow: WorkflowRef
+    version: int
+    """Of the decision that it was tried on."""
+    sequence: int
+    """Where that is in the log."""
+    kinds: tuple[str, ...]
+    """What differs: decision, command, rule, refusal, state; error when deciding raised."""
+    differences: tuple[str, ...]
+    """In words, the gravest first: `+ …` would be new, `- …` would be missing, `~ …` would be otherwise."""
+
+
 class DeadLettered(Body, frozen=True, kw_only=True):
     """A message that a consumer cannot handle, whole, with the reason."""
 
@@ -347,6 +361,7 @@ TYPES: Final[dict[str, type[msgspec.Struct]]] = {
     "io.kubernaut.log.queue-decision.v1": QueueDecided,
     "io.kubernaut.log.learned.v1": Learned,
     "io.kubernaut.log.alert-fired.v1": AlertFired,
+    "io.kubernaut.log.shadow-diverged.v1": ShadowDiverged,
     "io.kubernaut.log.dead-lettered.v1": DeadLettered,
 }
 TYPE_OF: Final[dict[type[msgspec.Struct], str]] = {body: name for name, body in TYPES.items()}

@@ -16,6 +16,7 @@ WATCH_STORY: Final = "kubernaut.watch.>"
 DECISIONS: Final = "kubernaut.decision.>"
 OUTCOMES: Final = "kubernaut.outcome.>"
 SIGNALS: Final = "kubernaut.signal.>"
+SHADOW_STORY: Final = "kubernaut.shadow.>"
 DEAD_LETTERS: Final = "kubernaut.deadletter.>"
 EVENTS: Final = "kubernaut.event.>"
 TIMERS: Final = "kubernaut.timer.>"
@@ -76,6 +77,11 @@ def events_of(namespace: str, workflow_uid: str) -> str:
     return f"kubernaut.event.{namespace}.{workflow_uid}.>"
 
 
+def divergence(workflow_uid: str) -> str:
+    """Subject of what a shadow scheduler would have decided otherwise about one workflow. Nobody acts on it."""
+    return f"kubernaut.shadow.divergence.{workflow_uid}"
+
+
 def dead_letter(consumer: str) -> str:
     """Subject of the messages that one consumer could not handle."""
     return f"kubernaut.deadletter.{consumer}"
@@ -124,6 +130,7 @@ LOG: Final = Stream(
         DECISIONS,
         OUTCOMES,
         SIGNALS,
+        SHADOW_STORY,
         DEAD_LETTERS,
     ),
     max_age_days=30,
@@ -152,4 +159,6 @@ BRIDGE: Final = Consumer(stream=LOG.name, name="bridge", filters=(DECISIONS,))
 AUDITOR: Final = Consumer(stream=LOG.name, name="auditor", filters=(), ack_wait_seconds=30, max_ack_pending=5000)
 SUBSCRIBER_ACK_WAIT_SECONDS: Final = 10
 """How long an outside program may work on one public event, without a word, before it is delivered anew."""
+SHADOW: Final = Consumer(stream=LOG.name, name="shadow", filters=(DECISIONS,))
+"""Of a shadow scheduler; made only where one is wanted (`python -m kubernaut.install --only shadow`)."""
 CONSUMERS: Final = (SCHEDULER, TIMER_CONSUMER, ANNOUNCER, BRIDGE, AUDITOR)

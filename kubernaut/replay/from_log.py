@@ -51,7 +51,7 @@ def own_subjects(uid: str) -> tuple[str, ...]:
         subjects.decision(uid),
         subjects.outcome(uid),
         f"{subjects.SIGNALS.removesuffix('>')}{uid}.>",
-        f"kubernaut.shadow.divergence.{uid}",
+        subjects.divergence(uid),
     )
 
 

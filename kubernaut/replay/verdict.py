@@ -9,9 +9,9 @@ from typing import Protocol
 import msgspec
 
 from kubernaut.replay.again import Again, make_again
-from kubernaut.replay.difference import Difference, differences
 from kubernaut.replay.other_code import Answer, OtherCode, checkout
 from kubernaut.replay.recording import Chain, Made
+from scheduler.difference import Difference, differences
 from schemas.messages import WorkflowRef, encode
 
 
