@@ -21,6 +21,9 @@ replace = msgspec.structs.replace
 
 TIMER: Final[dict[str, str]] = {"execute": "step", "dry_run": "dry", "rollback": "undo"}
 """How the timer of an execution of each purpose is named: `<word>:<step number>`."""
+UNSEEN_MS: Final = 2 * 60 * 1000
+"""How long an execution is waited for whose end is wanted and whose creation was not seen. The bridge does not create
+it any more; whoever made it before, and a watcher that was away, have told of it by then."""
 _LIMITS: Final[dict[str, str]] = {"execute": "workflow", "dry_run": "phase"}
 """The timer of the run that an execution must not outlive."""
 LOST_LIMIT: Final = 16
@@ -97,6 +100,26 @@ def delete(draft: Draft, state: StepState | SideState, purpose: Purpose) -> None
     )
     if state.held:
         put(draft, current(draft, state.number, purpose), purpose, held=False)
+
+
+def end(draft: Draft, state: StepState | SideState, purpose: Purpose, *, last: bool) -> bool:
+    """End an execution in flight, as it was before its end was wanted; whether it has ended by that.
+
+    One whose creation was not seen may be there all the same. It keeps its place for a while, so that never more than
+    the limit are in the cluster, unless it is the `last`: nothing starts after it.
+    """
+    name = timer(purpose, state.number)
+    if state.execution_uid:
+        draft.disarm(name)
+        if not state.ending:
+            delete(draft, state, purpose)
+        return state.leaving
+    if last:
+        abandon(draft, current(draft, state.number, purpose), purpose)
+        return True
+    if not state.ending:
+        draft.arm(name, draft.now + UNSEEN_MS)
+    return False
 
 
 def abandon(draft: Draft, state: StepState | SideState, purpose: Purpose, **changes: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from scheduler import executing, monitoring, retention, rolling_back, validating
+from scheduler import commanding, executing, monitoring, retention, rolling_back, validating
 from scheduler.draft import Draft
 from scheduler.ending import fail
 from schemas import durations
@@ -69,8 +69,12 @@ def _phase_over(draft: Draft) -> None:
 
 
 def _step_due(draft: Draft, number: int) -> None:
-    """Its attempt has taken too long, or its wait before a retry is over."""
-    if draft.step(number).phase == "executing":
+    """Its attempt has taken too long, or has not shown up, or its wait before a retry is over."""
+    step = draft.step(number)
+    if step.phase == "executing" and step.ending:
+        commanding.abandon(draft, step, "execute")
+        executing.ended_by_command(draft, number)
+    elif step.phase == "executing":
         executing.end_step(draft, number, "timed_out")
     else:
         draft.make_ready(number)
@@ -78,7 +82,11 @@ def _step_due(draft: Draft, number: int) -> None:
 
 def _undo_due(draft: Draft, number: int) -> None:
     """As `_step_due`, of its rollback."""
-    if draft.side("rollback", number).phase == "executing":
+    side = draft.side("rollback", number)
+    if side.phase == "executing" and side.ending:
+        commanding.abandon(draft, side, "rollback")
+        rolling_back.ended_by_command(draft, number)
+    elif side.phase == "executing":
         rolling_back.end_undo(draft, number, "timed_out")
     else:
         draft.make_ready(number)

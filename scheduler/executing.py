@@ -212,25 +212,17 @@ def complete(draft: Draft, number: int, **known: Any) -> None:
 
 def end_step(draft: Draft, number: int, why: str, message: str = "") -> None:
     """Command the end of a step in flight. `why`: timed_out, cancelled or skipped; a person's skip stays a skip."""
-    draft.disarm(commanding.timer("execute", number))
     step = draft.step(number)
-    if step.ending == "skipped":
-        return
-    if step.ending:
+    if step.ending != "skipped":
         draft.put(replace(step, ending=why, error=message))
-    elif step.execution_uid:
-        draft.put(replace(step, ending=why, error=message))
-        if step.leaving:
-            ended_by_command(draft, number)
-        else:
-            commanding.delete(draft, step, "execute")
-    else:
-        commanding.abandon(draft, step, "execute", ending=why, error=message)
+    last = draft.get("closing") in {"failed", "cancelled"} and draft.get("closing_reason") in {RUN_OVER, "cancelled"}
+    if commanding.end(draft, step, "execute", last=last):
         ended_by_command(draft, number)
 
 
 def ended_by_command(draft: Draft, number: int, **known: Any) -> None:
-    """The end that was commanded has come."""
+    """The end that was commanded has come, or is not waited for any more."""
+    draft.disarm(commanding.timer("execute", number))
     step = draft.step(number)
     if step.ending == "timed_out":
         limit = durations.render(draft.plan.timeouts[number] / 1000)

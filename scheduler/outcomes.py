@@ -67,6 +67,9 @@ def _advance(draft: Draft, state: StepState | SideState, seen: Execution) -> Non
             draft.move_step(seen.step, "observed", "started", **known)
         else:
             commanding.put(draft, state, seen.purpose, **known)
+        if state.ending and not seen.ending and not seen.deleting:
+            draft.disarm(commanding.timer(seen.purpose, seen.step))
+            commanding.delete(draft, commanding.current(draft, seen.step, seen.purpose), seen.purpose)
     if not seen.ending:
         _still_there(draft, seen)
         return
@@ -157,6 +160,9 @@ def take_refusal(draft: Draft, seen: CommandRefused) -> None:
         _ended_by_command(draft, seen.step, seen.purpose)
     elif seen.command == "create_execution" and state.attempt == seen.attempt and not state.execution_uid:
         commanding.put(draft, state, seen.purpose, held=False)
+        if state.ending:
+            _ended_by_command(draft, seen.step, seen.purpose)
+            return
         _not_created(draft, seen, seen.message[:ERROR_LIMIT])
 
 

@@ -199,23 +199,15 @@ def attempt_failed(draft: Draft, number: int, reason: str, message: str, *, agai
 
 def end_undo(draft: Draft, number: int, why: str) -> None:
     """Command the end of a rollback in flight. `why`: timed_out or cancelled."""
-    draft.disarm(commanding.timer("rollback", number))
     side = draft.side("rollback", number)
-    if side.ending:
-        draft.put_side("rollback", replace(side, ending=why))
-    elif side.execution_uid:
-        draft.put_side("rollback", replace(side, ending=why))
-        if side.leaving:
-            ended_by_command(draft, number)
-        else:
-            commanding.delete(draft, side, "rollback")
-    else:
-        commanding.abandon(draft, side, "rollback", ending=why)
+    draft.put_side("rollback", replace(side, ending=why))
+    if commanding.end(draft, side, "rollback", last=draft.get("closing") == STOPPED):
         ended_by_command(draft, number)
 
 
 def ended_by_command(draft: Draft, number: int) -> None:
-    """The end that was commanded has come."""
+    """The end that was commanded has come, or is not waited for any more."""
+    draft.disarm(commanding.timer("rollback", number))
     side = draft.side("rollback", number)
     if side.ending == "timed_out":
         again = commanding.idempotent(undo_action(draft, number))

@@ -158,6 +158,11 @@ class Run:
         """Time passes until a timer of the state is due."""
         return self.wait((self.state.timers[timer] - self.time) / 1000)
 
+    def lose(self, step: int, timer: str = "step") -> Decision | None:
+        """The time of a step's execution that nobody has seen is over, and it does not show up for long after that."""
+        self.wait_for(f"{timer}:{step}")
+        return self.wait_for(f"{timer}:{step}")
+
     def ask(self, *, generation: int = 2, metadata: dict[str, Any] | None = None, **control: Any) -> Decision | None:
         """A newer version of the object comes, with this control and metadata."""
         self.version += 1

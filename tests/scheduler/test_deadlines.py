@@ -137,8 +137,10 @@ def test_of_the_last_step_and_the_run_at_the_same_moment_the_run_is_named() -> N
 def test_a_step_s_own_time_is_named_when_it_is_over_first() -> None:
     """With how long that was."""
     run = Run(a_workflow(a_step(1, timeout="30s"), executionStrategy={"workflowTimeout": "60s"}))
+    run.see(1)
 
     run.wait_for("step:1")
+    run.see(1, deleted=True)
 
     assert ("timed_out", "it had not ended after 30s and was ended") == (
         run.state.steps[0].reason,
@@ -244,7 +246,7 @@ def test_every_attempt_that_was_given_up_unseen_is_deleted_should_it_show_up() -
     lost = []
     for _ in range(3):
         lost.append(run.execution(1))
-        run.wait_for("step:1")
+        run.lose(1)
     given_up = (run.state.steps[0].abandoned, run.state.steps[0].lost)
 
     for late in (lost[1], lost[0], lost[2], lost[0]):
@@ -262,10 +264,11 @@ def test_every_attempt_that_was_given_up_unseen_is_deleted_should_it_show_up() -
 
 def test_the_attempts_that_are_kept_in_mind_are_bounded() -> None:
     """A person may ask for any number of retries."""
-    run = Run(a_workflow(a_step(1, timeout="30s", criticalStep=False), a_step(2, timeout="9h")))
+    steps = (a_step(1, timeout="30s", criticalStep=False), a_step(2, timeout="9h"))
+    run = Run(a_workflow(*steps, executionStrategy={"workflowTimeout": "9h"}))
     run.workflow["spec"]["control"] = {"overrides": []}
     for _ in range(20):
-        run.wait_for("step:1")
+        run.lose(1)
         asked = run.workflow["spec"]["control"]["overrides"]
         run.ask(overrides=[*asked, {"stepNumber": 1, "operation": "retry", "reason": ""}])
 
@@ -291,7 +294,7 @@ def test_what_becomes_of_an_attempt_that_shows_up_late(change: dict[str, Any], c
     """Its action must not be done twice, so that it carries our finalizer."""
     run = Run(a_workflow(a_step(1, timeout="30s", criticalStep=False, **POD), a_step(2)))
     late = run.execution(1, **change)
-    run.wait_for("step:1")
+    run.lose(1)
 
     run.take(late)
 
@@ -303,7 +306,7 @@ def test_an_attempt_that_shows_up_late_of_an_action_that_may_be_repeated_needs_n
     """It carries no finalizer."""
     run = Run(a_workflow(a_step(1, timeout="30s", criticalStep=False), a_step(2)))
     late = run.execution(1, "failed")
-    run.wait_for("step:1")
+    run.lose(1)
 
     run.take(late)
 

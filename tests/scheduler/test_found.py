@@ -118,7 +118,7 @@ def test_a_refusal_to_delete_an_earlier_attempt_does_not_end_the_one_in_flight()
     """It names the execution that it is about."""
     run = Run(a_workflow(a_step(1, timeout="30s", maxRetries=1)))
     orphan = run.execution(1)
-    run.wait_for("step:1")
+    run.lose(1)
     run.wait_for("step:1")
     run.take(orphan)
     run.see(1)
@@ -128,3 +128,46 @@ def test_a_refusal_to_delete_an_earlier_attempt_does_not_end_the_one_in_flight()
     assert run.take(CommandRefused(command_id="x", uid=orphan.uid, **about)) is None
     run.take(CommandRefused(command_id="y", uid="execution-1-2", **about))
     assert "failed" == run.phases()[1]
+
+
+@pytest.mark.parametrize("ended_by", ["its time", "a person"])
+def test_an_execution_that_nobody_has_seen_keeps_its_place_when_its_end_is_wanted(ended_by: str) -> None:
+    """It may have been created a moment ago: with the next one there would be more than the limit in the cluster."""
+    one_at_a_time = {"executionStrategy": {"parallelismLimit": 1}}
+    run = Run(a_workflow(a_step(1, timeout="30s", criticalStep=False), a_step(2), **one_at_a_time))
+    if ended_by == "a person":
+        run.ask(overrides=[SKIP])
+    else:
+        run.wait_for("step:1")
+    in_doubt = (run.phases()[2], run.state.in_flight)
+
+    run.see(1)
+    deleted = [command.uid for command in run.deletes()]
+    run.see(1, deleted=True)
+
+    assert ("pending", 1) == in_doubt
+    assert ["execution-1-1"] == deleted
+    assert "executing" == run.phases()[2]
+
+
+def test_an_execution_whose_end_is_wanted_and_that_cannot_be_created_has_ended() -> None:
+    """It is not waited for any longer."""
+    run = Run(a_workflow(a_step(1), a_step(2)))
+    run.ask(overrides=[SKIP])
+
+    run.take(
+        CommandRefused(
+            workflow=run.last.workflow, command_id="x", command="create_execution", step=1, attempt=1, reason="invalid"
+        )
+    )
+
+    assert ("skipped", False) == (run.phases()[1], "step:1" in run.state.timers)
+
+
+def test_an_execution_that_nobody_has_seen_is_given_up_at_once_when_nothing_starts_after_it() -> None:
+    """To terminate a run must not take longer than it needs."""
+    run = Run(a_workflow())
+
+    run.ask(cancel={"mode": "terminate"})
+
+    assert ("cancelled", 1) == (run.state.phase, run.state.steps[0].abandoned)

@@ -209,7 +209,7 @@ def test_a_wake_up_is_armed_although_another_one_fires_at_the_same_moment() -> N
     step = a_step(1, timeout="30s", criticalStep=False)
     run = Run(a_workflow(step, executionStrategy={"ttlAfterFinished": "0s"}))
 
-    run.wait_for("step:1")
+    run.lose(1)
 
     assert ("completed", run.last.now) == (run.state.phase, run.state.timers["ttl"])
     assert run.last.now + 1 == run.wakes[-1] == run.state.wake_at
