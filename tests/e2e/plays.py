@@ -128,7 +128,6 @@ async def rerun(world: World, name: str) -> None:
 
 async def goes_away(world: World, name: str) -> None:
     """The object is deleted after its ttl, and its story stays."""
-    uid = (await world.get(name))["metadata"]["uid"]
 
     async def gone() -> bool:
         try:
@@ -138,7 +137,7 @@ async def goes_away(world: World, name: str) -> None:
         return False
 
     await until(gone, f"{name} is deleted after its ttl", 60)
-    row = await world.database.fetchrow("SELECT phase, outcome FROM workflow_run WHERE workflow_uid = $1", uid)
+    row = await world.database.fetchrow("SELECT phase, outcome FROM workflow_run WHERE workflow_name = $1", name)
     assert ("completed", "success") == tuple(row or ())
 
 

@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from kubernaut.cli.manifests import read
 from runtime.errors import NotFoundError
+from schemas.workflow_status import TERMINAL_PHASES
 from tests.e2e.people import fact, kubectl
 from tests.e2e.plays import PLAYS, Play, nobody
 from tests.e2e.world import World
@@ -39,7 +40,30 @@ class Stage(msgspec.Struct, frozen=True):
     """Dead letters before it began."""
 
 
-async def perform(world: World, play: Play, people: asyncio.Barrier) -> dict[str, Any]:
+class Ends:
+    """How runs have ended, from one look at all of them at a time: so many that each look for themselves cost more."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, dict[str, Any]] = {}
+        self._news = asyncio.Condition()
+
+    async def follow(self, world: World) -> None:
+        """Look for ever."""
+        while True:
+            statuses = await world.statuses()
+            async with self._news:
+                self._seen |= {n: status for n, status in statuses.items() if status.get("phase") in TERMINAL_PHASES}
+                self._news.notify_all()
+            await asyncio.sleep(0.5)
+
+    async def of(self, name: str) -> dict[str, Any]:
+        """Wait for the end of a run; return its status then."""
+        async with asyncio.timeout(SECONDS), self._news:
+            await self._news.wait_for(lambda: name in self._seen)
+            return self._seen[name]
+
+
+async def perform(world: World, play: Play, people: asyncio.Barrier, ends: Ends) -> dict[str, Any]:
     """Play one sample to its end; return the last status that was seen of it.
 
     Those in which people act come first, so that the others do not make them late.
@@ -54,7 +78,7 @@ async def perform(world: World, play: Play, people: asyncio.Barrier) -> dict[str
     finally:
         if play in ATTENDED:
             await people.wait()
-    status = (await world.all_end([play.name], SECONDS))[play.name]
+    status = await ends.of(play.name)
     await play.then(world, play.name)
     try:
         return await world.status(play.name)
@@ -66,10 +90,11 @@ async def perform(world: World, play: Play, people: asyncio.Barrier) -> dict[str
 async def stage(world: World) -> AsyncIterator[Stage]:
     """All plays, begun at once."""
     await kubectl(world, "apply", "-f", str(FOLDER / "cluster" / "shop.yaml"))
-    people, dead = asyncio.Barrier(len(PLAYS)), await world.dead_letters()
-    plays = {play.name: asyncio.create_task(perform(world, play, people)) for play in PLAYS}
+    people, ends, dead = asyncio.Barrier(len(PLAYS)), Ends(), await world.dead_letters()
+    following = asyncio.create_task(ends.follow(world))
+    plays = {play.name: asyncio.create_task(perform(world, play, people, ends)) for play in PLAYS}
     yield Stage(plays, dead)
-    for task in plays.values():
+    for task in (following, *plays.values()):
         task.cancel()
 
 
