@@ -16,8 +16,7 @@ from scheduler.definition import WORDS, Definition, control_of
 from scheduler.draft import STOPPABLE, Draft
 from scheduler.ending import OVER, end
 from schemas.messages import HoldWorkflow
-from schemas.run_state import ControlState
-from schemas.workflow import Cancel, Control
+from schemas.workflow import Cancel
 
 replace = msgspec.structs.replace
 
@@ -29,8 +28,6 @@ def take(draft: Draft, seen: Definition) -> None:
     if seen.spec is None:
         return
     asked = control_of(seen)
-    if asked == Control() and draft.get("control") == ControlState() and not draft.get("refusals"):
-        return
     _pause(draft, paused=asked.paused)
     if asked.cancel is not None and not draft.get("control").cancel:
         _cancel(draft, asked.cancel)

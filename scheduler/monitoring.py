@@ -44,7 +44,7 @@ def targets_of(draft: Draft) -> tuple[CheckTarget, ...]:
     """Return what the completed steps have changed, each once, in the cluster that the step was for."""
     found: dict[tuple[str, str], None] = {}
     for step in draft.steps:
-        if step.phase == "completed" and step.touched:
+        if step.phase == "completed":
             cluster = draft.plan.step(step.number).target_cluster
             found.update(dict.fromkeys((cluster, text) for text in step.touched))
     return tuple(CheckTarget(resource=text, target_cluster=cluster) for cluster, text in list(found)[:TARGETS_LIMIT])

@@ -209,6 +209,31 @@ def test_a_run_that_goes_on_to_be_watched_needs_no_more_of_its_own_time() -> Non
     assert "workflow" not in run.state.timers
 
 
+def test_a_run_that_is_paused_when_its_last_step_ends_is_watched_all_the_same() -> None:
+    """Nothing starts any more that the pause could hold back, so its time does not stand still either."""
+    run = watched(a_step(1))
+    run.ask(paused=True)
+
+    run.end(1)
+
+    assert ("monitoring", 0, {}, {"phase"}) == (
+        run.state.phase,
+        run.state.paused_at,
+        run.state.stopped,
+        set(run.state.timers),
+    )
+
+
+def test_what_a_step_did_that_has_failed_by_its_postcondition_is_not_watched() -> None:
+    """Only completed steps are."""
+    run = watched(a_step(1, criticalStep=False, postConditions=[{"expression": "false"}]))
+
+    run.end(1)
+
+    assert ("monitoring", []) == (run.state.phase, looks(run))
+    assert run.state.steps[0].touched
+
+
 def test_targets_that_are_not_healthy_in_time_leave_the_outcome_unknown() -> None:
     """The run has completed; nobody knows whether it helped."""
     run = monitored()
