@@ -79,7 +79,7 @@ def poll(draft: Draft) -> None:
 def take_look(draft: Draft, seen: CheckReported) -> None:
     """Take in how the targets are."""
     monitor = draft.get("monitor")
-    if draft.phase != "monitoring" or monitor is None or seen.check != f"monitor-{monitor.looks}":
+    if draft.phase != "monitoring" or seen.check != f"monitor-{monitor.looks}":
         return
     if "poll" in draft.timers:
         return  # this look was taken in already

@@ -163,11 +163,10 @@ def test_a_pause_that_was_refused_is_granted_where_it_means_something_again() ->
     refused = run.state.refusals
 
     run.ask(generation=3, paused=True, rollback={"reason": "worse"})
-    run.ask(generation=4, paused=True, rollback={"reason": "worse"})
 
     assert {"pause"} == set(refused)
     assert ({}, "rolling_back") == (run.state.refusals, run.state.phase)
-    assert run.state.paused_at
+    assert (True, run.last.now) == (run.state.control.paused, run.state.paused_at)
 
 
 def test_a_pause_that_stands_holds_the_rollback_too() -> None:
