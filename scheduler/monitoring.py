@@ -69,7 +69,12 @@ def look(draft: Draft) -> None:
 
 
 def poll(draft: Draft) -> None:
-    """The time of the next look has come, or the window is over where there is nothing to look at."""
+    """The time of the next look has come, or the window is over where there is nothing to look at.
+
+    Where a cancel or an alert came with it the run goes on to its rollback, and this counts no more.
+    """
+    if draft.get("closing"):
+        return
     if targets_of(draft):
         look(draft)
     else:
@@ -79,7 +84,7 @@ def poll(draft: Draft) -> None:
 def take_look(draft: Draft, seen: CheckReported) -> None:
     """Take in how the targets are."""
     monitor = draft.get("monitor")
-    if draft.phase != "monitoring" or seen.check != f"monitor-{monitor.looks}":
+    if draft.phase != "monitoring" or draft.get("closing") or seen.check != f"monitor-{monitor.looks}":
         return
     if "poll" in draft.timers:
         return  # this look was taken in already
@@ -112,7 +117,9 @@ def take_alert(draft: Draft, alert: str, message: str, *, at: int) -> None:
 
 
 def time_over(draft: Draft) -> None:
-    """The targets were not healthy for a whole window: nobody knows whether the run helped."""
+    """The targets were not healthy for a whole window: nobody knows whether the run helped. As `poll`."""
+    if draft.get("closing"):
+        return
     monitor = draft.get("monitor")
     what = monitor.message or "its targets were not seen healthy for the whole window"
     message = f"not verified: {what}"[:4096]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.messages import AlertFired, CommandRefused, ReleaseExecution
-from tests.scheduler.builders import Run, a_step, a_workflow, definition_of
+from schemas.messages import AlertFired, CheckReported, CommandRefused, ReleaseExecution, TimerDue
+from tests.scheduler.builders import UID, Run, a_step, a_workflow, definition_of
 
 POD = {"action": "restart_pod", "parameters": {"pod": "checkout-1", "namespace": "shop"}}
 """An action that must not be done twice, so that its execution is held."""
@@ -171,3 +171,28 @@ def test_an_execution_that_nobody_has_seen_is_given_up_at_once_when_nothing_star
     run.ask(cancel={"mode": "terminate"})
 
     assert ("cancelled", 1) == (run.state.phase, run.state.steps[0].abandoned)
+
+
+@pytest.mark.parametrize("ends", ["verified by a look", "verified by the time", "not verified in time"])
+@pytest.mark.parametrize("why", ["a cancel", "an alert"])
+def test_a_rollback_that_is_decided_together_with_the_end_of_monitoring_is_not_lost(why: str, ends: str) -> None:
+    """A cancel that was accepted, or an alert under the automatic strategy, counts although the end came with it."""
+    note = {"action": "notify_only", "parameters": {"message": "hello"}}
+    strategy = {"rollbackStrategy": "automatic", "monitoring": {"window": "30s", "timeout": "40s"}}
+    run = Run(
+        a_workflow(a_step(1, **UNDO, **(note if ends == "verified by the time" else {})), executionStrategy=strategy)
+    )
+    run.end(1)
+    if ends == "verified by a look":
+        run.report("monitor-1")
+    run.time += 60_000 if ends == "not verified in time" else 31_000
+    asked = a_workflow(version=900, control={"cancel": {"mode": "rollback"}}, executionStrategy=strategy)
+    alert = AlertFired(workflow=run.last.workflow, alert="HighLatency")
+    word = definition_of(asked, sequence=900) if why == "a cancel" else alert
+    look = CheckReported(workflow=run.last.workflow, command_id="x", check="monitor-2", type="monitor", passed=True)
+    if ends == "verified by a look":
+        run.take(TimerDue(workflow_uid=UID, due_at=0))
+
+    run.take(word, look if ends == "verified by a look" else TimerDue(workflow_uid=UID, due_at=0))
+
+    assert ("rolling_back", "rollback") == (run.state.phase, run.creates()[-1].purpose)
