@@ -1,6 +1,6 @@
 # One command a duty. Every path is relative to this folder, so `make -C elsewhere/kubernaut-workflow demo` works too.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo parts test lint bench generate lock clean
+.PHONY: help setup demo parts test lint mutants bench generate lock clean
 
 BIN := .venv/bin
 
@@ -25,6 +25,9 @@ parts: setup ## build the local Kubernetes control plane, unless it is in the ca
 
 test: lint parts ## all of lint, then every test on real parts
 	$(BIN)/python -m pytest
+
+mutants: setup ## change the deciding code in small ways and see a test fail for each; hours, or MODULE=scheduler/graph.py
+	@$(BIN)/python -m tests.mutation $(MODULE)
 
 bench: setup ## measure throughput, handoff, CPU and memory beside the floor
 	$(BIN)/python -m benchmarks
