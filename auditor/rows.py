@@ -46,6 +46,7 @@ _TOKENS: Final = tuple(
         (subjects.DECISIONS, None, 0),
         (subjects.OUTCOMES, None, 0),
         (subjects.SIGNALS, None, 0),
+        (subjects.SHADOW_STORY, None, 1),
         # Not on the log, but in the dead letters about it.
         (subjects.TIMERS_DUE, None, 0),
     )

@@ -37,7 +37,10 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 def differences(recorded: bytes, made: bytes | None) -> list[Difference]:
-    """Return what differs between the recorded decision and the one made now, each as JSON; None: none was made."""
+    """Return what differs between a recorded decision and the one made now, as JSON, the gravest first.
+
+    None: none was made.
+    """
     if made == recorded:
         return []
     before = msgspec.json.decode(recorded)
@@ -52,6 +55,7 @@ def differences(recorded: bytes, made: bytes | None) -> list[Difference]:
         Difference("decision", f"~ {path}: {_short(old)} -> {_short(new)}")
         for path, old, new in _leaves(_without(before, rest), _without(after, rest), "")
     ]
+    found.sort(key=lambda each: KINDS.index(each.kind))
     return found or [Difference("decision", "~ the same values, written in another way")]
 
 

@@ -19,10 +19,12 @@ from kubernaut.replay.from_log import record, uid_of
 from kubernaut.replay.recording import Chain
 from tests.e2e.conftest import a_world
 from tests.e2e.people import kubectl
-from tests.e2e.plays import PLAYS
-from tests.e2e.test_samples import FOLDER, perform
+from tests.e2e.plays import PLAYS, Play, nobody
+from tests.e2e.test_samples import FOLDER, WORKFLOWS
+from tests.e2e.world import World
 
 HERE = Path(__file__).parent
+SECONDS = 120.0
 NAMES = (
     "memory-leak",
     "bad-rollout",
@@ -45,13 +47,25 @@ NAMES = (
 """One for each of what a run may meet: retries, timeouts, people's words, checks, dry runs, rollbacks, deletion."""
 
 
+async def perform(world: World, play: Play) -> None:
+    """Play one sample to its end, with what people do meanwhile and after it."""
+    body = WORKFLOWS[play.source]
+    await world.apply(body | {"metadata": {**body["metadata"], "namespace": "default", "name": play.name}})
+    await play.act(world, play.name)
+    await world.all_end([play.name], SECONDS)
+    await play.then(world, play.name)
+
+
 async def main(names: tuple[str, ...]) -> None:
     """Play, then record."""
     with tempfile.TemporaryDirectory(prefix="corpus-") as home:
         async with a_world(StackOptions(name="corpus", home=Path(home), audit_log=True)) as world:
             await kubectl(world, "apply", "-f", str(FOLDER / "cluster" / "shop.yaml"))
             wanted = [play for play in PLAYS if any(name.startswith(play.name) for name in names)]
-            await asyncio.gather(*(perform(world, play) for play in wanted))
+            # First those in which people act: the others would make them late.
+            for attended in (True, False):
+                plays = [play for play in wanted if (play.act is not nobody) is attended]
+                await asyncio.gather(*(perform(world, play) for play in plays))
             assert world.stack.nats_url
             async with log_at(world.stack.nats_url) as log:
                 for name in names:
