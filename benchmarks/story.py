@@ -13,11 +13,14 @@ from runtime.ports import Stored
 from scheduler.decide import decide
 from scheduler.gather import read_input
 from scheduler.inputs import Input, Place
+from scheduler.lifecycle import turn_of
 from scheduler.plan import Plan, make
+from scheduler.queue_desk import queue_event
+from scheduler.queueing import Request, decide_queue
 from scheduler.schedule_loop import decision_event
 from schemas import subjects
 from schemas.cloudevents import Event, to_headers
-from schemas.messages import TYPE_OF, CreateExecution, Decision, ExecutionChanged, WorkflowChanged, encode
+from schemas.messages import TYPE_OF, Cause, CreateExecution, Decision, ExecutionChanged, WorkflowChanged, encode
 from schemas.names import EXECUTION_GROUP, EXECUTION_KIND, VERSION
 
 NAMESPACE: Final = "bench-system"
@@ -42,6 +45,8 @@ class Story:
         self.name = f"story-{number}"
         self.events: list[Event] = []
         """All messages but the public events, in the order in which they would be stored."""
+        self.stored: list[Stored] = []
+        """The same as the log holds them."""
         self.situations: list[Situation] = []
         self.decisions: list[Decision] = []
         self._version = 100
@@ -65,7 +70,7 @@ class Story:
             raise AssertionError(message)
         previous = self.decisions[-1] if self.decisions else None
         plan = self.situations[-1].plan if self.situations else make(seen.fact)  # type: ignore[arg-type]
-        place = () if previous else (Input(cause=seen.cause, time_ms=0, fact=Place(admitted=True)),)
+        place = () if previous else (self._place(plan, seen),)
         situation = Situation(plan=plan, previous=previous, inputs=(seen, *place))
         decision = decide(situation.plan, situation.previous, situation.inputs).decision
         self.situations.append(situation)
@@ -75,9 +80,20 @@ class Story:
         self._store(decision_event(decision))
         return [command for command in decision.commands if isinstance(command, CreateExecution)]
 
+    def _place(self, plan: Plan, seen: Input) -> Input:
+        """The queue gives the run a place."""
+        request = Request(turn_of(plan.definition), seen.cause)
+        decided = decide_queue(None, [request], [], None, limit=1, now=seen.time_ms)
+        if decided is None:
+            message = "the queue decides nothing"
+            raise AssertionError(message)
+        event = queue_event(decided)
+        cause = Cause(event.id, self._store(event).sequence, event.type)
+        return Input(cause=cause, time_ms=0, fact=Place(admitted=True))
+
     def _store(self, event: Event) -> Stored:
         self.events.append(event)
-        return Stored(
+        stored = Stored(
             stream=subjects.LOG.name,
             sequence=len(self.events),
             time_ms=_NOW_MS + len(self.events),
@@ -85,6 +101,8 @@ class Story:
             headers=to_headers(event),
             data=event.data,
         )
+        self.stored.append(stored)
+        return stored
 
     def _workflow_changed(self, body: dict[str, Any]) -> Event:
         metadata = body["metadata"] | {"uid": self.uid, "resourceVersion": "1", "generation": 1}

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from kubernaut.replay.again import Again, make_again
+from kubernaut.replay.again import Again, few_collections, make_again
 from kubernaut.replay.other_code import Answer, OtherCode, checkout
 from kubernaut.replay.recording import Chain, Made
 from scheduler.difference import Difference, differences
@@ -52,7 +52,8 @@ def judge() -> Iterator[Judge]:
     def decide_again(chain: Chain, *, effects: bool) -> Judged:
         return _judged(chain, [_tried(each) for each in make_again(chain)], effects=effects)
 
-    yield decide_again
+    with few_collections():
+        yield decide_again
 
 
 class _Tried(msgspec.Struct, frozen=True):
