@@ -6,25 +6,27 @@ what is due by then, and nothing else.
 
 from __future__ import annotations
 
-from typing import Final
-
 from scheduler import commanding, executing, monitoring, retention, rolling_back, validating
 from scheduler.draft import Draft
 from scheduler.ending import fail
 from schemas import durations
 
-_RANK: Final = {"poll": 0, "phase": 1, "workflow": 1}
-"""Of what is due at the same moment the lowest comes first, all others last: a run that is verified by then is so, and
-what ends with the time of the run has not missed its own."""
-
 
 def expire(draft: Draft) -> None:
     """Do everything that is due now, the earliest first."""
-    while due := sorted((at, _RANK.get(name, 2), name) for name, at in draft.timers.items() if at <= draft.now):
-        for at, _, name in due:
+    while due := sorted((at, *_rank(name), name) for name, at in draft.timers.items() if at <= draft.now):
+        for at, *_, name in due:
             if draft.timers.get(name) == at:
                 draft.disarm(name)
                 _fire(draft, name)
+
+
+def _rank(name: str) -> tuple[bool, bool]:
+    """Return what orders timers of the same moment: a poll first, those of steps last.
+
+    A run that is verified by then is so, and what ends with the time of the run has not missed its own.
+    """
+    return ":" in name, name != "poll"
 
 
 def _fire(draft: Draft, name: str) -> None:

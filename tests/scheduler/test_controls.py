@@ -222,7 +222,12 @@ def test_a_cancel_with_stop_lets_running_steps_end(reason: str) -> None:
     run.end(1)
 
     why = "cancelled by a person (stop)" + (": wrong cluster" if reason else "")
-    assert ("executing", "cancelled", why) == (asked.phase, asked.closing, asked.failing)
+    assert ("executing", "cancelled", "cancelled", why) == (
+        asked.phase,
+        asked.closing,
+        asked.closing_reason,
+        asked.failing,
+    )
     assert [("", "cancelled", why)] == [(t.what, t.reason, t.message) for t in said]
     assert ("cancelled", "cancelled", why) == (run.state.phase, run.state.outcome, run.state.failure_reason)
     assert {1: "completed", 2: "cancelled"} == run.phases()
@@ -266,7 +271,7 @@ def test_a_cancel_with_rollback_ends_what_is_in_flight_and_undoes_what_was_done(
     run.end(1, purpose="rollback")
 
     why = "cancelled by a person (rollback): wrong node"
-    assert ("rolling_back", why) == (rolling.phase, rolling.rollback_reason)
+    assert ("rolling_back", "cancelled", why) == (rolling.phase, rolling.closing_reason, rolling.rollback_reason)
     assert ("cancelled", "cancelled", why) == (run.state.phase, run.state.outcome, run.state.failure_reason)
     assert {1: "rolled_back", 2: "cancelled"} == run.phases()
     assert ["rolled_back", "cancelled"] == run.told()[-2:]
@@ -331,11 +336,12 @@ def test_a_cancel_with_rollback_while_the_targets_are_watched_undoes_what_was_do
     run.end(1)
 
     run.ask(cancel={"mode": "rollback"})
-    rolling = run.state.phase
+    rolling = run.state
     run.end(1, purpose="rollback")
 
-    assert ("rolling_back", "cancelled", "cancelled by a person (rollback)") == (
-        rolling,
+    assert ("rolling_back", "cancelled", "cancelled", "cancelled by a person (rollback)") == (
+        rolling.phase,
+        rolling.closing_reason,
         run.state.phase,
         run.state.failure_reason,
     )
@@ -364,10 +370,10 @@ def test_a_stop_lets_a_rollback_in_flight_end_and_begins_no_other(how: str) -> N
     run = rolling_back()
 
     run.ask(cancel={"mode": "stop", "reason": "enough"})
-    asked = run.state.phase
+    asked = run.state
     run.end(2, how, purpose="rollback")
 
-    assert ("rolling_back", "cancelled") == (asked, run.state.phase)
+    assert ("rolling_back", "cancelled", "cancelled") == (asked.phase, asked.closing_reason, run.state.phase)
     assert {1: "cancelled", 2: how, 3: "skipped"} == {side.number: side.phase for side in run.state.rollbacks}
     assert "cancelled by a person (stop): enough" == run.state.failure_reason
     assert ("cancelled", "cancelled", "cancelled") == (

@@ -134,6 +134,16 @@ def test_of_the_last_step_and_the_run_at_the_same_moment_the_run_is_named() -> N
     )
 
 
+def test_of_a_step_that_somebody_else_is_deleting_the_run_is_named_too() -> None:
+    """It ends at once, and not because its own time was over first."""
+    run = Run(a_workflow(a_step(1), executionStrategy={"workflowTimeout": "60s"}))
+    run.see(1, metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
+
+    run.wait_for("workflow")
+
+    assert ("failed", "workflow_timed_out") == (run.state.phase, run.last.transitions[-1].reason)
+
+
 def test_a_step_s_own_time_is_named_when_it_is_over_first() -> None:
     """With how long that was."""
     run = Run(a_workflow(a_step(1, timeout="30s"), executionStrategy={"workflowTimeout": "60s"}))

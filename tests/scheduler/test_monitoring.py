@@ -417,7 +417,8 @@ def test_an_alert_rolls_a_run_back_that_is_to_be_rolled_back() -> None:
     run.end(1, purpose="rollback")
 
     why = "alert PodCrashLooping fired while the run was watched"
-    assert ("rolling_back", why, "alert_fired") == (rolling.phase, rolling.rollback_reason, rolling.closing_reason)
+    assert ("rolling_back", why) == (rolling.phase, rolling.rollback_reason)
+    assert ("rolled_back", "alert_fired") == (rolling.closing, rolling.closing_reason)
     assert ("failed", why, {1: "rolled_back"}) == (run.state.phase, run.state.failure_reason, run.phases())
     assert ("rolled_back", "alert_fired") == next(
         (t.what, t.reason) for t in run.last.transitions if t.entity == "workflow"
@@ -433,6 +434,14 @@ def test_alerts_are_kept_to_a_number_and_a_length() -> None:
     alerts = run.state.monitor.alerts  # type: ignore[union-attr]
     assert (16, 256, "0-x") == (len(alerts), len(alerts[0]), alerts[0][:3])
     assert f"alert 19-{'x' * 253} fired while the run was watched" == run.state.rollback_reason
+
+
+def test_an_alert_of_the_moment_in_which_the_steps_ended_is_not_of_what_came_after() -> None:
+    """Nobody can tell which was first."""
+    run = monitored(a_step(1))
+    run.time -= run.tick
+
+    assert (None, "monitoring") == (run.take(alert(run)), run.state.phase)
 
 
 @pytest.mark.parametrize("phase", ["executing", "completed"])
