@@ -32,6 +32,7 @@ COMMANDS = {
     "thaw": ("kubernaut.cli.freeze:thaw", "Let effects go on after a freeze."),
     "explain": ("kubernaut.cli.explain:explain", "Tell why a step ran or what keeps it waiting, with the proof."),
     "events": ("kubernaut.cli.events:events", "Show the public events."),
+    "conformance": ("kubernaut.cli.conformance:conformance_", "Try a program that reads the public events."),
     "replay": ("kubernaut.cli.replay:replay", "Replay a recorded run: step through it, decide it again, ask what if."),
     "bundle": ("kubernaut.cli.bundle:bundle", "Write everything about a run into one redacted file."),
 }

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubernaut.conformance.story import NOW, a_run, a_uid
 from kubernaut.subscriber.events import Event, Gap, UnknownEvent, UnreadableEvent, position, read, to_line
 from kubernaut.subscriber.ordinals import Ordinals
 from kubernaut.subscriber.wanted import consumer_config, delivery_policy, wanted
@@ -19,7 +20,6 @@ from runtime.ports import Stored
 from schemas.cloudevents import to_headers
 from schemas.subjects import EVENT_STREAM
 from tests.public_events import public_problems
-from tests.subscribers.builders import NOW, a_run, a_uid
 
 STEP_READY = a_run()[3]
 

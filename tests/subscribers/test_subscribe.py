@@ -16,13 +16,13 @@ import pytest_asyncio
 
 import kubernaut
 from kubernaut import Event, Gap, UnknownEvent, UnreadableEvent, subscribe
+from kubernaut.conformance.story import a_run, a_uid, interleaved
 from runtime.errors import UnavailableError
 from schemas.cloudevents import Event as CloudEvent
 from schemas.cloudevents import to_headers
 from schemas.subjects import EVENT_STREAM
 from tests.eventually import eventually
 from tests.nats_server import NatsServer, administrator
-from tests.subscribers.builders import a_run, a_uid, interleaved
 
 pytestmark = pytest.mark.real
 SECONDS = 20.0
