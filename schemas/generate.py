@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
+from schemas import nats_roles
 from schemas.action_reference import action_reference
 from schemas.asyncapi import asyncapi
 from schemas.crds import execution_crd, workflow_crd
@@ -31,6 +32,8 @@ def generated() -> dict[str, str]:
         f"deploy/crds/{EXECUTION_PLURAL}.yaml": _yaml(execution_crd()),
         "docs/actions.md": action_reference(),
         f"{_SCHEMAS}/asyncapi.yaml": _yaml(asyncapi()),
+        f"deploy/nats/{nats_roles.EXPORTS_FILE}": nats_roles.exports_file(),
+        f"deploy/nats/{nats_roles.ACCOUNT_FILE}": nats_roles.account_file(),
     }
     public = {f"{kind}.schema.json": data_schema(kind) for kind in public_types()}
     for name, schema in (json_schemas() | public).items():
