@@ -146,7 +146,7 @@ class Scheduler:
             verdict = decide(known.plan, known.previous, taken)
             if verdict.decision is not None and may_wait(verdict.decision) and await self._grow(uid, batch):
                 continue
-            if verdict.strangers and not known.fresh:
+            if not known.fresh and _may_be_news(verdict, taken):
                 known = await load(self._log, uid)
                 continue
             if verdict.wake_at:
@@ -262,6 +262,17 @@ class Scheduler:
             trace=event.traceparent,
         )
         return now_known
+
+
+def _may_be_news(verdict: Verdict, taken: list[Input]) -> bool:
+    """Whether what changes nothing on a remembered state may change something on the newest, which others have made.
+
+    Versions of objects only rise, so that old news stays old news; all other facts must be held against the newest
+    state before they are acknowledged without effect.
+    """
+    if verdict.decision is not None:
+        return bool(verdict.strangers)
+    return bool(verdict.strangers) or any(not isinstance(each.fact, Definition | Execution) for each in taken)
 
 
 def decision_event(decision: Decision) -> Event:

@@ -141,6 +141,27 @@ async def running(*services: Scheduler | Announcer) -> AsyncIterator[asyncio.Tas
             task.cancel()
 
 
+class InHand:
+    """The newest message of a filter, given to nobody else."""
+
+    def __init__(self, log: FakeLog, pattern: str, stream: str = subjects.LOG.name) -> None:
+        found = log.broker.newest(stream, pattern)
+        assert found is not None
+        self.message = found
+        self.deliveries = 1
+
+    async def ack(self) -> None:
+        """As a delivery."""
+
+    async def nak(self, delay: float = 0.0) -> None:
+        """As a delivery."""
+        raise AssertionError(f"given back for {delay} s")
+
+    async def term(self) -> None:
+        """As a delivery."""
+        raise AssertionError("buried")
+
+
 def decisions(log: FakeLog) -> list[Decision]:
     """The chain of decisions in the log."""
     runs = [s for s in log.stored(subjects.DECISIONS) if s.subject != subjects.decision(subjects.QUEUE)]
@@ -232,6 +253,22 @@ async def test_two_schedulers_make_one_chain() -> None:
         await drive(one, lambda: is_over(one))
 
     assert_one_good_chain(one, 10)
+
+
+async def test_a_scheduler_that_another_has_overtaken_drops_no_wake_up() -> None:
+    """What it remembers of the run knows no timer; the log does, and that is what it holds the wake-up against."""
+    clock = ManualClock()
+    log = FakeLog(clock=clock)
+    overtaken, other = a_scheduler(log), a_scheduler(FakeLog(log.broker))
+    await log.publish(workflow_event(a_workflow(a_step(1, maxRetries=1))))
+    await overtaken.handle(UID, [InHand(log, subjects.WORKFLOW_CHANGES)])
+    await log.publish(execution_event(creates(log)[0], 100, "failed"))
+    await other.handle(UID, [InHand(log, subjects.EXECUTION_CHANGES)])
+    clock.advance(60.0)
+
+    await overtaken.handle(UID, [InHand(log, subjects.TIMERS_DUE, subjects.TIMER_STREAM.name)])
+
+    assert [1, 2] == [create.attempt for create in creates(log)]
 
 
 async def test_an_answer_that_was_lost_makes_no_second_decision() -> None:
