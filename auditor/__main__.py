@@ -17,7 +17,15 @@ async def run(service: Service) -> None:
     health = service.health.dependency("postgresql")
     log = await service.connect_log([subjects.AUDITOR])
     reported = asyncio.Event()
-    auditor = Auditor(log, store, stopping=service.stopping, health=health, logger=service.log, reported=reported)
+    auditor = Auditor(
+        log,
+        store,
+        stopping=service.stopping,
+        health=health,
+        logger=service.log,
+        reported=reported,
+        tracer=service.tracer,
+    )
     learner = Learner(log, experience, reported=reported, interval=service.settings.learn_seconds, logger=service.log)
     learning = asyncio.create_task(learner.learn_loop(), name="learner")
     try:

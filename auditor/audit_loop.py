@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from auditor.ports import AuditStore, Written
     from runtime.health import Dependency
     from runtime.ports import Delivery, Log
+    from runtime.tracing import Tracer
 
 IN_HAND: Final = 3 * MOST_MESSAGES
 """One batch being written, one standing ready, one on its way."""
@@ -51,6 +52,7 @@ class Auditor:
         backoff: Backoff | None = None,
         clock: Callable[[], float] = time.time,
         reported: asyncio.Event | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """`clock`: seconds since 1970, for the lag that is shown. `reported` is set whenever a report was stored."""
         self._log = log
@@ -62,6 +64,7 @@ class Auditor:
         self._backoff = Backoff() if backoff is None else backoff
         self._clock = clock
         self._reported = asyncio.Event() if reported is None else reported
+        self._tracer = tracer
         self._tended_at = float("-inf")
 
     async def run(self) -> None:
@@ -108,9 +111,12 @@ class Auditor:
             await self._tend(now=True)
 
     async def _store_batch(self, batch: list[Delivery]) -> None:
-        began = time.monotonic()
+        began, wall = time.monotonic(), time.time_ns()
         entries = await gather(self._log, [read(delivery.message) for delivery in batch])
         written = await apply(self._store, entries)
+        if self._tracer is not None:
+            for delivery in batch:
+                self._tracer.row(delivery.message, wall)
         if reports := sum(entry.report is not None for entry in entries):
             metrics.RUNS.inc(reports)
             self._reported.set()

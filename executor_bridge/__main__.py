@@ -27,7 +27,7 @@ async def run(service: Service) -> None:
     clusters = Clusters(api, service.settings.clusters_dir)
     try:
         limits, rights = Limits(), Forbidden(service.health.dependency("rights"))
-        bridge = Bridge(Context(log, api, rights, service.log, limits, clusters=clusters))
+        bridge = Bridge(Context(log, api, rights, service.log, limits, clusters=clusters, tracer=service.tracer))
         namespace = (*service.settings.watch_namespaces, "default")[0]
         looks = service.group.create_task(probe(api, reachable, namespace, limits.probe))
         work = service.group.create_task(bridge.work.run())

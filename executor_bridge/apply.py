@@ -6,6 +6,7 @@ Must never raise: what cannot be done now is given back, what never can be is to
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
 import msgspec
@@ -174,7 +175,11 @@ class Bridge:
             traceparent=headers.get("ce-traceparent") or traceparent(item.decision.workflow.uid, cause),
             until=item.until,
         )
-        return await commands.carry_out(self._context, self._board, order, newest)
+        began, tracer = time.time_ns(), self._context.tracer
+        done = await commands.carry_out(self._context, self._board, order, newest)
+        if done and tracer is not None:
+            tracer.command(item.decision, index, cause, began)
+        return done
 
     async def _status(self, item: InHand, newest: Decision) -> bool:
         """Show the decision, unless a newer one is on the log, whose own message shows it; False to try again later."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from executor_bridge.clusters import Clusters
     from executor_bridge.forbidden import Forbidden
     from runtime.ports import Log
+    from runtime.tracing import Tracer
     from schemas.messages import Command, Decision
 
 NAME: Final = "executor_bridge"
@@ -100,6 +101,7 @@ class Context:
         limits: Limits,
         *,
         clusters: Clusters,
+        tracer: Tracer | None = None,
     ) -> None:
         """`logger` must never be given a parameter of a step: they may hold secrets."""
         self.log = log
@@ -108,6 +110,8 @@ class Context:
         self.logger = logger
         self.limits = limits
         self.clusters = clusters
+        self.tracer = tracer
+        """Takes the spans of commands; None where traces are not asked for."""
         self.creates = asyncio.Semaphore(CREATES)
         self.behind = asyncio.Semaphore(BEHIND)
         """For calls that no step waits for, so that a flood of them leaves connections free for creates."""

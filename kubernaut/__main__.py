@@ -31,6 +31,7 @@ COMMANDS = {
     "freeze": ("kubernaut.cli.freeze:freeze", "Stop all new effects in the cluster at once."),
     "thaw": ("kubernaut.cli.freeze:thaw", "Let effects go on after a freeze."),
     "explain": ("kubernaut.cli.explain:explain", "Tell why a step ran or what keeps it waiting, with the proof."),
+    "trace": ("kubernaut.cli.trace:trace", "Make the trace of a run: who did what, when, for how long."),
     "events": ("kubernaut.cli.events:events", "Show the public events."),
     "conformance": ("kubernaut.cli.conformance:conformance_", "Try a program that reads the public events."),
     "replay": ("kubernaut.cli.replay:replay", "Replay a recorded run: step through it, decide it again, ask what if."),

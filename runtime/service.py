@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import structlog
 
     from runtime.ports import Log
+    from runtime.tracing import Tracer
     from schemas.subjects import Consumer
 
 T = TypeVar("T")
@@ -54,6 +55,9 @@ class Service:
         self.group: asyncio.TaskGroup
         """Tasks that end the process with exit code 1 when they fail."""
         self._logs: list[NatsLog] = []
+        self._sending: asyncio.Task[None] | None = None
+        self.tracer: Tracer | None = None
+        """Takes the spans of this process; None, and nothing of it imported, unless an endpoint is set."""
 
     async def connect_log(self, consumers: Iterable[Consumer] = ()) -> Log:
         """Connect to NATS and wait, not ready and with the reason told, until streams and `consumers` are there.
@@ -65,7 +69,14 @@ class Service:
         self._logs.append(nats)
         self.group.create_task(nats.keep(), name="nats connection")
         await self.unless_stopping(nats.verified(tuple(consumers)))
-        return nats
+        if not self.settings.otlp_endpoint:
+            return nats
+        from runtime.tracing import TracedLog, Tracer  # noqa: PLC0415 - only where traces are asked for
+
+        if self.tracer is None:
+            self.tracer = Tracer(self.settings.otlp_endpoint, self.settings.otlp_headers, self.log)
+            self._sending = self.group.create_task(self.tracer.run(), name="tracer")
+        return TracedLog(nats, self.tracer)
 
     async def unless_stopping(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for `work`; raise StoppingError, and cancel it, when the process is told to stop before it is done."""
@@ -84,6 +95,9 @@ class Service:
         """Send what is left to send and close what was connected."""
         for nats in self._logs:
             await nats.close()
+        if self.tracer is not None and self._sending is not None:
+            self._sending.cancel()
+            await self.tracer.close()
 
 
 def main(name: str, run: Callable[[Service], Awaitable[None]]) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -19,6 +20,7 @@ _HIGHEST_PORT: Final = 65535
 _MOST_ACTIVE: Final = 10_000
 """Active runs that one decision of the queue can name and still be half as large as a message may be (1 MB)."""
 DATABASE_EXAMPLE: Final = "DATABASE_URL=postgresql://kubernaut:secret@127.0.0.1:5432/kubernaut"
+OTLP_EXAMPLE: Final = "http://127.0.0.1:4318"
 NATS_EXAMPLE: Final = "NATS_URL=nats://127.0.0.1:4222"
 
 
@@ -48,6 +50,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Least time between two looks of the auditor at what the finished steps show of each action."""
     stop_seconds: float = 25.0
     """How long after SIGTERM it ends hard. Kubernetes kills after 30 s (terminationGracePeriodSeconds)."""
+    otlp_endpoint: str = ""
+    """Base address of an OpenTelemetry collector that takes OTLP/HTTP as JSON; empty: no traces are sent."""
+    otlp_headers: dict[str, str] = {}
+    """Sent along with each batch of spans: a login, for example."""
     pod_name: str = "local"
     """Who says it, in log lines."""
 
@@ -74,6 +80,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         max_active_workflows=_active(environment),
         learn_seconds=_seconds(environment, "KUBERNAUT_LEARN_SECONDS", 60.0, least=1.0),
         stop_seconds=_seconds(environment, "KUBERNAUT_STOP_SECONDS", 25.0),
+        otlp_endpoint=_otlp_endpoint(environment),
+        otlp_headers=_otlp_headers(environment),
         pod_name=environment.get("POD_NAME") or environment.get("HOSTNAME") or "local",
     )
 
@@ -119,6 +127,26 @@ def _seconds(environment: Mapping[str, str], variable: str, default: float, *, l
         message = f"{variable}={value!r} is no number of seconds from {least:g}; give one, such as {default:g}"
         raise SettingsError(message)
     return float(value)
+
+
+def _otlp_endpoint(environment: Mapping[str, str]) -> str:
+    value = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip()
+    if value and not value.startswith(("http://", "https://")):
+        message = f"OTEL_EXPORTER_OTLP_ENDPOINT must begin with http:// or https://, such as {OTLP_EXAMPLE}"
+        raise SettingsError(message)
+    return value
+
+
+def _otlp_headers(environment: Mapping[str, str]) -> dict[str, str]:
+    """Read `name=value,name=value`, percent-encoded, as OpenTelemetry has it. The values must get into no message."""
+    found = {}
+    for pair in environment.get("OTEL_EXPORTER_OTLP_HEADERS", "").split(","):
+        name, equals, value = pair.partition("=")
+        if pair.strip() and not (equals and name.strip()):
+            raise SettingsError("OTEL_EXPORTER_OTLP_HEADERS is no list of headers, such as authorization=Bearer%20abc")
+        if name.strip():
+            found[name.strip()] = unquote(value.strip())
+    return found
 
 
 def _log_level(environment: Mapping[str, str]) -> str:

@@ -33,9 +33,15 @@ def explain(*arguments: str) -> Result:
     return CliRunner(env=environment).invoke(main, ["explain", *arguments])
 
 
-def at(chain: Chain, version: int) -> int:
-    """The index of a version."""
-    return next(place for place, made in enumerate(chain.made) if made.decision.version == version)
+def at(chain: Chain, step: int, phase: str, **fields: bool) -> int:
+    """The index of the first decision after which a step is in a phase; `seen`: its execution was seen, or was not."""
+    return next(
+        place
+        for place, made in enumerate(chain.made)
+        for row in made.decision.state.steps
+        if (row.number, row.phase) == (step, phase)
+        and fields.get("seen", bool(row.execution_uid)) == bool(row.execution_uid)
+    )
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -76,7 +82,8 @@ def test_a_step_that_ran_tells_what_made_it_ready_and_every_retry() -> None:
 def test_a_retry_is_explained_with_its_time_and_what_led_to_it() -> None:
     """As a person reads it."""
     chain = a_chain()
-    text = "\n".join(lines(Explained(chain, at(chain, 6)).report()))
+    index = at(chain, 2, "waiting_retry")
+    text = "\n".join(lines(Explained(chain, index).report()))
 
     assert (
         "step 3 (restart the agent) is pending\n"
@@ -84,7 +91,7 @@ def test_a_retry_is_explained_with_its_time_and_what_led_to_it() -> None:
         "  dependency\n"
     ) in text
     assert "rule timed_out: it had not ended after 2s and was ended" in text
-    assert "because of #390" in text
+    assert f"because of #{chain.made[index].decision.causes[0].sequence} " in text
 
 
 def test_a_freeze_is_a_reason_of_whatever_is_to_be_done_anew() -> None:
@@ -92,8 +99,8 @@ def test_a_freeze_is_a_reason_of_whatever_is_to_be_done_anew() -> None:
     chain = a_chain()
     freeze = Outside(freeze=Freeze(by="alice@laptop", because="incident 7"))
 
-    commanded = Explained(chain, at(chain, 1), freeze).report(1).steps[0]
-    running = Explained(chain, at(chain, 2), freeze).report(1).steps
+    commanded = Explained(chain, at(chain, 1, "executing", seen=False), freeze).report(1).steps[0]
+    running = Explained(chain, at(chain, 1, "executing", seen=True), freeze).report(1).steps
 
     assert commanded.waiting_for == (
         "The KubernetesExecution of step 1 (no new pods) to be created; somebody to end the freeze by alice@laptop"
@@ -104,12 +111,15 @@ def test_a_freeze_is_a_reason_of_whatever_is_to_be_done_anew() -> None:
 
 def test_the_command_says_it_as_json_too() -> None:
     """With kinds, texts and messages, for programs."""
-    result = explain(FILE, "--at", "400", "--step", "3", "-o", "json")
+    chain = a_chain()
+    sequence = chain.made[at(chain, 2, "waiting_retry")].stored.sequence
+
+    result = explain(FILE, "--at", str(sequence), "--step", "3", "-o", "json")
 
     report = msgspec.json.decode(result.output)
     (why,) = report["steps"][0]["reasons"]
     assert {"kind": "dependency", "step": 2, "phase": "waiting_retry"} == why["reason"]
-    assert [391] == [proof["sequence"] for proof in why["proofs"]]
+    assert [sequence] == [proof["sequence"] for proof in why["proofs"]]
     assert "waitingFor" in report
 
 
@@ -117,7 +127,7 @@ def test_the_command_says_it_as_json_too() -> None:
     ("arguments", "expected"),
     [
         pytest.param((FILE, "--step", "9"), "there is no step 9; the steps are 1, 2, 3", id="no such step"),
-        pytest.param((FILE, "--at", "3"), "nothing was decided at 3 yet", id="a moment before the first decision"),
+        pytest.param((FILE, "--at", "1"), "nothing was decided at 1 yet", id="a moment before the first decision"),
         pytest.param((str(CORPUS),), "name one of them", id="a folder of bundles"),
         pytest.param(("leak",), "no event log is named", id="no server at all"),
     ],
@@ -136,7 +146,7 @@ def test_without_its_definition_a_run_is_explained_as_a_whole() -> None:
     chain = Chain(recording)
     sequence = chain.made[0].decision.state.definition_sequence
 
-    report = Explained(Chain(without(recording, sequence)), at(chain, 2)).report()
+    report = Explained(Chain(without(recording, sequence)), at(chain, 1, "executing", seen=True)).report()
 
     assert report.waiting_for.startswith("The end of step 1")
     assert () == report.steps

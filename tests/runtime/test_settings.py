@@ -34,6 +34,8 @@ def test_everything_given_is_taken() -> None:
             "KUBERNAUT_MAX_ACTIVE_WORKFLOWS": "10000",
             "KUBERNAUT_LEARN_SECONDS": "1",
             "KUBERNAUT_STOP_SECONDS": "2.5",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+            "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20a=b, x-tenant=shop",
             "POD_NAME": "scheduler-1",
         }
     )
@@ -51,6 +53,8 @@ def test_everything_given_is_taken() -> None:
         max_active_workflows=10_000,
         learn_seconds=1.0,
         stop_seconds=2.5,
+        otlp_endpoint="http://collector:4318",
+        otlp_headers={"authorization": "Bearer a=b", "x-tenant": "shop"},
         pod_name="scheduler-1",
     )
     assert expected == read
@@ -71,6 +75,8 @@ def test_everything_given_is_taken() -> None:
         (NATS | {"KUBERNAUT_STOP_SECONDS": "-1"}, "KUBERNAUT_STOP_SECONDS"),
         (NATS | {"KUBERNAUT_LOG_LEVEL": "loud"}, "KUBERNAUT_LOG_LEVEL"),
         (NATS | {"KUBERNAUT_WATCH_NAMESPACES": "shop,Not One"}, "KUBERNAUT_WATCH_NAMESPACES"),
+        (NATS | {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"}, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        (NATS | {"OTEL_EXPORTER_OTLP_HEADERS": "secret"}, "OTEL_EXPORTER_OTLP_HEADERS"),
     ],
     ids=[
         "no address",
@@ -85,6 +91,8 @@ def test_everything_given_is_taken() -> None:
         "seconds below nothing",
         "a level that there is not",
         "a namespace that is none",
+        "a collector without its kind",
+        "headers that are none",
     ],
 )
 def test_what_makes_no_sense_is_named_with_an_example(environment: dict[str, str], named: str) -> None:
