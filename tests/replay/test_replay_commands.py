@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
+import select
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -65,6 +68,55 @@ def test_at_a_pace_each_line_comes_in_its_time() -> None:
 
     assert len(MADE) + 1 == len(result.output.splitlines())
     assert 2 == run("replay", FILE, "--pace", "fast").exit_code
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo terminals")
+def test_on_a_terminal_keys_step_forward_and_back() -> None:
+    """A real one: it begins at the end, g goes to the first, the arrows step, q ends it."""
+    import pty  # noqa: PLC0415 - not on every system
+
+    main_end, other_end = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kubernaut", "replay", FILE],
+        stdin=other_end,
+        stdout=other_end,
+        stderr=other_end,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "200", "LINES": "80"},
+        cwd=Path(__file__).parents[2],
+    )
+    os.close(other_end)
+    try:
+        assert f"decision {len(MADE)} of {len(MADE)}" in screen(main_end)
+        for key, shown in (("g", 1), ("\x1b[C", 2), ("n", 3), ("\x1b[D", 2)):
+            type_(main_end, key)
+            assert f"decision {shown} of {len(MADE)}" in screen(main_end)
+        type_(main_end, "q")
+        assert 0 == process.wait(10)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(main_end)
+
+
+def type_(terminal: int, key: str) -> None:
+    """Press a key once the program waits for one: what is typed before is thrown away by the terminal."""
+    import termios  # noqa: PLC0415 - not on every system
+
+    deadline = time.monotonic() + 20
+    while termios.tcgetattr(terminal)[3] & termios.ICANON:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.write(terminal, key.encode())
+
+
+def screen(terminal: int) -> str:
+    """What is printed until a key is waited for."""
+    text = ""
+    while "q: quit" not in text:
+        ready, _, _ = select.select([terminal], [], [], 20)
+        assert ready, text
+        text += os.read(terminal, 65536).decode(errors="replace")
+    return text
 
 
 def test_a_folder_of_recorded_runs_is_checked_and_the_exit_code_guards_a_release() -> None:
