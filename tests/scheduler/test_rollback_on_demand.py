@@ -58,6 +58,7 @@ def test_a_failed_run_is_rolled_back_when_a_person_asks_for_it() -> None:
     why = "a person asked for the rollback: worse than before"
     assert ("failed", {"ttl"}, False) == (ended.phase, set(ended.timers), ended.held)
     assert ("rolling_back", why, True, True) == (asked.phase, asked.rollback_reason, asked.held, asked.control.rollback)
+    assert ("rolled_back", "rollback_asked") == (asked.closing, asked.closing_reason)
     assert [HoldWorkflow, CreateExecution] == [type(command) for command in commands]
     assert ("failed", False, ended.failure_reason) == (run.state.phase, run.state.held, run.state.failure_reason)
     assert ("rolled_back", "rollback_asked", why) == next(
