@@ -196,3 +196,16 @@ def test_a_rollback_that_is_decided_together_with_the_end_of_monitoring_is_not_l
     run.take(word, look if ends == "verified by a look" else TimerDue(workflow_uid=UID, due_at=0))
 
     assert ("rolling_back", "rollback") == (run.state.phase, run.creates()[-1].purpose)
+
+
+def test_an_answer_of_the_audit_from_before_a_rollback_on_demand_does_not_delete_the_object_after_it() -> None:
+    """It knows nothing of the rollback, and the object is to be kept for its time once more."""
+    run = Run(a_workflow(a_step(1, **UNDO), a_step(2)))
+    run.end(1)
+    run.fail(2)
+    run.wait_for("ttl")
+    run.ask(rollback={"reason": "please"})
+    run.end(1, purpose="rollback")
+    assert "failed" == run.state.phase
+
+    assert run.report("audit-1") is None
