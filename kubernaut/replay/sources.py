@@ -8,12 +8,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, Self
 
+import msgspec
+
 from kubernaut.cli.connection import NoClusterError
 from kubernaut.cli.events import log_at
 from kubernaut.replay import from_log
 from kubernaut.replay.bundle_file import read
 from kubernaut.replay.from_audit import Audit, audit_at
 from kubernaut.replay.recording import Chain, Recording, RecordingError
+from runtime.errors import UnavailableError
 from runtime.ports import Log
 from scheduler.redecide import begins
 
@@ -87,10 +90,10 @@ class Servers:
             audit = await self._audit_()
             uid = name if _UID.fullmatch(name) else await audit.uid_of(name, self._namespace)
             return await audit.record(uid)
-        except RecordingError:
-            if found is not None:
-                return found
-            raise
+        except (RecordingError, UnavailableError) as error:
+            if found is None:
+                raise
+            return msgspec.structs.replace(found, notes=(*found.notes, f"the audit does not have the rest: {error}"))
 
     async def all_runs(self) -> AsyncIterator[Recording]:
         """Yield every run that the log knows, or the audit where no log is named."""
