@@ -29,6 +29,10 @@ test: lint parts ## all of lint, then every test on real parts
 mutants: setup ## change the deciding code in small ways and see a test fail for each; hours, or MODULE=scheduler/graph.py
 	@$(BIN)/python -m tests.mutation $(MODULE)
 
+SEEDS ?= 10000
+simulate: setup ## run the services simulated, SEEDS times, with everything going wrong that can
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
 bench: setup ## measure throughput, handoff, CPU and memory beside the floor
 	$(BIN)/python -m benchmarks
 

@@ -36,6 +36,10 @@ class World(Protocol):
         """Return a resourceVersion that the server has forgotten."""
         ...
 
+    def collect(self) -> None:
+        """Have the garbage collector look now, where it does not by itself."""
+        ...
+
 
 class FakeWorld:
     """The fake."""
@@ -51,6 +55,10 @@ class FakeWorld:
         self.cluster.skip_versions(1)
         self.cluster.compact()
         return before
+
+    def collect(self) -> None:
+        """See `World.collect`."""
+        self.cluster.collect()
 
 
 class RealWorld:
@@ -82,3 +90,6 @@ class RealWorld:
     def forget(self) -> str:
         """See `World.forget`: the watch cache of a resource begins when the resource was defined, and 1 was before."""
         return "1"
+
+    def collect(self) -> None:
+        """See `World.collect`: it does by itself."""

@@ -249,6 +249,22 @@ async def test_what_an_object_owns_goes_after_it(world: World) -> None:
     assert await gone(world, EXECUTIONS, "e")
 
 
+async def test_what_is_made_for_an_owner_that_is_gone_goes_too(world: World) -> None:
+    """A create that was on its way when its owner was deleted leaves nothing behind, but what a finalizer holds."""
+    owner = await made(world)
+    await world.cluster.delete(WORKFLOWS, world.namespace, "w", uid=owner["metadata"]["uid"])
+    for name, held in (("late", []), ("held", [HOLD])):
+        body = an_execution(name, world.namespace, finalizers=held, **owned_by(owner))
+        await world.cluster.create(EXECUTIONS, world.namespace, body)
+
+    world.collect()
+
+    assert await gone(world, EXECUTIONS, "late")
+    left = await world.cluster.get(EXECUTIONS, world.namespace, "held")
+    assert "deletionTimestamp" in left["metadata"]
+    await world.cluster.patch(EXECUTIONS, world.namespace, "held", {"metadata": {"finalizers": None}})
+
+
 async def test_events_of_the_core_group_are_made(world: World) -> None:
     """A resource without a group lies under /api/v1."""
     body = {

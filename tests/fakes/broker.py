@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 WINDOW_SECONDS = 600.0
 SCHEDULING = frozenset(stream.name for stream in STREAMS if stream.schedules)
+REMEMBERED = 1000
 KEEP_SECONDS = 45.0
 """In-progress of a client that lives, as `runtime.nats_delivery`."""
 
@@ -39,6 +40,8 @@ class Puller:
         self.fetched: deque[Out] = deque()
         self.open: set[int] = set()
         self.alive = True
+        self.keeps = True
+        """Whether the client says of what it has in hand that it works on it; one that is frozen does not."""
         self.wake: Callable[[], object] = _nobody_waits
 
 
@@ -62,6 +65,8 @@ class Durable:
         self.again: list[tuple[float, int]] = []
         """Heap of when which sequence may be given out again; entries that no longer hold are passed over."""
         self.pullers: deque[Puller] = deque()
+        self.acked: deque[tuple[float, Stored]] = deque(maxlen=REMEMBERED)
+        """What was acknowledged last, and when: the server writes that down a moment later."""
 
 
 class Broker:
@@ -85,6 +90,23 @@ class Broker:
         self.up = True
         self._timers.catch_up()
         for durable in self._durables.values():
+            self.pump(durable)
+
+    def forget_acks(self, seconds: float) -> None:
+        """Lose what was acknowledged in the last so many seconds, as a server that is killed does: it comes again."""
+        since = self.clock.now() - seconds
+        for durable in self._durables.values():
+            while durable.acked and durable.acked[-1][0] >= since:
+                message = durable.acked.pop()[1]
+                if self.holds(message) and message.sequence not in durable.out:
+                    durable.out[message.sequence] = out = Out(message)
+                    self._due(durable, out, 0.0)
+
+    def redeliver(self) -> None:
+        """Give out once more what is in hand, as a server does that has lost count of time."""
+        for durable in self._durables.values():
+            for out in tuple(durable.out.values()):
+                self._due(durable, out, 0.0)
             self.pump(durable)
 
     def stored(self, stream: str, pattern: str = ">") -> list[Stored]:
@@ -192,7 +214,8 @@ class Broker:
                 return
             out.puller = puller
             out.deliveries += 1
-            self._due(durable, out, KEEP_SECONDS + durable.consumer.ack_wait_seconds)
+            keep = KEEP_SECONDS if puller.keeps else 0.0
+            self._due(durable, out, keep + durable.consumer.ack_wait_seconds)
             durable.out[out.message.sequence] = out
             puller.open.add(out.message.sequence)
             puller.fetched.append(out)
@@ -206,7 +229,8 @@ class Broker:
 
     def done(self, durable: Durable, out: Out) -> None:
         """Acknowledged or terminated: never again, whoever holds it."""
-        durable.out.pop(out.message.sequence, None)
+        if durable.out.pop(out.message.sequence, None) is not None:
+            durable.acked.append((self.clock.now(), out.message))
         self.pump(durable)
 
     def _due(self, durable: Durable, out: Out, seconds: float) -> None:

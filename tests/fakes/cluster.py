@@ -31,6 +31,8 @@ class FakeCluster:
         self.calls: list[tuple[Verb, str, str, str]] = []
         """Every call through the port: verb, plural, namespace, name."""
         self.missing_namespaces: set[str] = set()
+        self.collects_at_once = True
+        """What is owned by an object goes with it; else only when `collect` is called, as the real collector lags."""
         self._faults: list[Fault] = []
         self._history: list[Change] = []
         self._compacted = 0
@@ -74,6 +76,14 @@ class FakeCluster:
     def of(self, resource: Resource) -> Sequence[Object]:
         """All objects of a resource, by namespace and name."""
         return copy_of(self._in(resource, None))
+
+    def collect(self) -> None:
+        """Delete what has owners of which none is there, as the garbage collector does in its own time."""
+        alive = {body["metadata"]["uid"] for body in self.objects.values()}
+        for key, body in list(self.objects.items()):
+            owners = [owner.get("uid") for owner in at(body, "metadata", "ownerReferences") or ()]
+            if owners and alive.isdisjoint(owners) and key in self.objects:
+                self._delete(key, uid=None)
 
     def compact(self) -> None:
         """Forget the history, as etcd does: watches from before, and pages of lists, are answered with 410."""
@@ -265,6 +275,8 @@ class FakeCluster:
         last["metadata"]["resourceVersion"] = str(self.newest)
         del self.objects[key]
         self._record("DELETED", key, last)
+        if not self.collects_at_once:
+            return
         uid = last["metadata"]["uid"]
         for other, body in list(self.objects.items()):
             if any(owner.get("uid") == uid for owner in at(body, "metadata", "ownerReferences") or ()):

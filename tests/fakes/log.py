@@ -90,6 +90,19 @@ class FakeLog:
                 if out.puller is puller:
                     self.broker.give_back(durable, out, durable.consumer.ack_wait_seconds)
 
+    def froze(self) -> None:
+        """Fall silent, as by SIGSTOP: what is in hand comes to others after ack_wait, and here again afterwards."""
+        for durable, puller in self._pullers:
+            puller.keeps = False
+            for out in tuple(durable.out.values()):
+                if out.puller is puller:
+                    self.broker.give_back(durable, out, durable.consumer.ack_wait_seconds)
+
+    def thawed(self) -> None:
+        """Go on after `froze`."""
+        for _, puller in self._pullers:
+            puller.keeps = True
+
     async def publish(self, event: Event, *, expect: int | None = None, expect_filter: str | None = None) -> Published:
         """See `Log.publish`."""
         await self._turn()
@@ -153,10 +166,13 @@ class FakeLog:
                 while not puller.fetched:
                     arrived.clear()
                     await arrived.wait()
-                out = puller.fetched.popleft()
-                yield FakeDelivery(self, durable, out, puller)
+                yield FakeDelivery(self, durable, self._next(puller), puller)
         finally:
             self._stop(durable, puller)
+
+    def _next(self, puller: Puller) -> Out:
+        """Which of the fetched messages is handed out next."""
+        return puller.fetched.popleft()
 
     def _stop(self, durable: Durable, puller: Puller) -> None:
         puller.alive = False
