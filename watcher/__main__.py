@@ -8,6 +8,7 @@ import os
 import random
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -115,8 +116,9 @@ async def watch(
         finally:
             checking.cancel()
             try:
-                async with asyncio.timeout(SETTLE_SECONDS):
-                    await parts.publisher.settled()
+                with suppress(TimeoutError):  # the next start sees the rest again
+                    async with asyncio.timeout(SETTLE_SECONDS):
+                        await parts.publisher.settled()
             finally:
                 publishing.cancel()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+import watcher.__main__
 from runtime.errors import ForbiddenError, GoneError, NotFoundError, StreamBrokenError, UnavailableError
 from runtime.kinds import WORKFLOWS
 from schemas.messages import StatusChanged, WorkflowChanged
@@ -211,3 +214,32 @@ async def test_bookmarks_move_the_place_to_resume_from() -> None:
 
         assert [story.what for story in told(log)] == ["started", "resumed"]
         assert int(changes(log)[0].headers["ce-floor"]) > 100
+
+
+class Asked(set[str]):
+    """Refuses every object and remembers which were asked about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.uids: list[object] = []
+
+    def __contains__(self, uid: object) -> bool:
+        self.uids.append(uid)
+        return True
+
+
+async def test_an_order_to_stop_is_obeyed_although_the_log_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it could not put onto the log in time the next start sees again; that is no failure."""
+    monkeypatch.setattr(watcher.__main__, "SETTLE_SECONDS", 0.05)
+    cluster, log = FakeCluster(), FakeLog()
+    stopped = Watcher(cluster, log)
+    await eventually(lambda: told(log))
+    stopped.log.refused = asked = Asked()
+    uid = cluster.put(WORKFLOWS, a_workflow("w"))["metadata"]["uid"]
+    await eventually(lambda: uid in asked.uids)
+
+    await stopped.stop()
+
+    assert [] == changes(log, uid)
+    async with Watcher(cluster, log):
+        await caught_up(log, cluster)
