@@ -258,6 +258,8 @@ class Oracle:
 
     def _unfinished(self, uid: str, run: Run) -> Iterator[str]:
         state = run.last.state if run.last else None
+        if not run.exists and uid not in self._versions:
+            return  # it came and went while nobody watched
         if state is None or run.last is None:
             yield f"G8: {run.name} was never decided on"
             return

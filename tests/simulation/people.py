@@ -75,6 +75,8 @@ def _delete_workflow(world: World, found: Object, _: Fault) -> None:
 def _apply_again(world: World, found: Object, _: Fault) -> None:
     """Delete a workflow, and apply it once more under its name as soon as that is free."""
     name = found["metadata"]["name"]
+    if name in world.applying:
+        return
     world.cluster.remove(WORKFLOWS, NAMESPACE, name)
     body = next(planned.body for planned in world.scenario.workflows if planned.name == name)
     world.apply_when_free(name, body)
