@@ -29,7 +29,7 @@ def retire(draft: Draft) -> None:
 def take_audit(draft: Draft, check: str, *, passed: bool) -> None:
     """Whether the audit holds everything: then the object is deleted. Each answer counts once."""
     looks = draft.get("audit_looks")
-    if not draft.ended or draft.get("deleting") or draft.get("owned"):
+    if draft.get("deleting") or draft.get("owned"):
         return
     if check != f"audit-{looks}" or draft.get("audit_answered") == looks:
         return
