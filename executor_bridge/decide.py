@@ -37,7 +37,7 @@ def is_wanted(command: Command, last: RunState) -> bool:
         case RunCheck():
             return _is_open(command, last)
         case DeleteWorkflow():
-            return last.phase in TERMINAL_PHASES and not last.gone and last.audit_looks > 0
+            return last.phase in TERMINAL_PHASES and not last.gone and not last.owned and last.audit_looks > 0
         case _:
             return True
 

@@ -79,6 +79,9 @@ OURS: dict[str, Any] = body_of(CREATE, WORKFLOW, {}, "trace")
         pytest.param(AUDITED, a_state(phase="completed", audit_looks=2, gone=True), False, id="it was deleted by hand"),
         pytest.param(DeleteWorkflow(), a_state(phase="completed", audit_looks=1), True, id="ended and audited"),
         pytest.param(DeleteWorkflow(), a_state(phase="completed"), False, id="nobody asked for the audit"),
+        pytest.param(
+            DeleteWorkflow(), a_state(phase="completed", audit_looks=1, owned=True), False, id="a request owns it now"
+        ),
         pytest.param(DeleteWorkflow(), a_state(audit_looks=1), False, id="a run that goes on is never deleted"),
         pytest.param(DeleteWorkflow(), a_state(phase="failed", audit_looks=1, gone=True), False, id="it is gone"),
     ],
