@@ -39,7 +39,7 @@ class ConsumerProcess:
         self.lines: list[Line] = []
 
     @classmethod
-    def start(cls, command: Sequence[str], environment: Mapping[str, str], errors: int) -> Self:
+    def start(cls, command: Sequence[str], environment: Mapping[str, str]) -> Self:
         """Start it with an output that holds little, so that it can be made to wait."""
         reading, writing = os.pipe()
         fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, SMALL_PIPE)
@@ -49,7 +49,6 @@ class ConsumerProcess:
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=writing,
-            stderr=errors,
             start_new_session=True,
         )
         os.close(writing)
@@ -116,12 +115,13 @@ class ConsumerProcess:
 
 
 @asynccontextmanager
-async def running(
-    command: Sequence[str], environment: Mapping[str, str], errors: int = subprocess.DEVNULL
-) -> AsyncIterator[ConsumerProcess]:
-    """Run a consumer until the end of the block. Raises ConsumerError when it cannot be started."""
+async def running(command: Sequence[str], environment: Mapping[str, str]) -> AsyncIterator[ConsumerProcess]:
+    """Run a consumer until the end of the block; its complaints go where ours go.
+
+    Raises ConsumerError when it cannot be started.
+    """
     try:
-        consumer = ConsumerProcess.start(command, environment, errors)
+        consumer = ConsumerProcess.start(command, environment)
     except OSError as error:
         raise ConsumerError(f"{command[0]} cannot be started: {error}") from error
     try:

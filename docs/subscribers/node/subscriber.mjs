@@ -89,8 +89,12 @@ async function makeConsumer(connection, durable) {
 }
 
 const durable = process.env.KUBERNAUT_DURABLE;
+const server = new URL(process.env.NATS_URL);
 const connection = await connect({
-  servers: process.env.NATS_URL,
+  servers: server.host,
+  ...(server.protocol === "tls:" && { tls: {} }),
+  // The client takes no user from the address; a credentials file goes in as `authenticator: credsAuthenticator(...)`.
+  ...(server.username && { user: decodeURIComponent(server.username), pass: decodeURIComponent(server.password) }),
   name: durable,
   inboxPrefix: `_INBOX_${durable.replaceAll("-", "_")}`, // what the read-only role may listen on
   maxReconnectAttempts: -1,
