@@ -28,7 +28,7 @@ CORE: Final = (
     *("decide", "lifecycle", "commanding", "executing", "outcomes", "validating", "monitoring", "rolling_back"),
     *("controls", "deadlines", "retention", "ending"),
 )
-SLOW: Final = ("loops", "memory", "scheduler_metrics", "queue_real", "wake_ups_real")
+SLOW: Final = ("loops", "memory", "scheduler_metrics", "queue_real", "wake_ups_real", "shadow")
 """Tests that start a process, wait for tasks or measure."""
 EXAMPLES: Final = "20"
 """Of the state machine's."""

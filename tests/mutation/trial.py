@@ -10,9 +10,10 @@ import os
 import resource
 import signal
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -32,14 +33,16 @@ from tests.mutation.mutants import Change
 OURS: Final = ("scheduler", "tests", "kubernaut", "watcher", "auditor", "executor_bridge", "benchmarks")
 """What each trial loads anew: it may stand on the scheduler."""
 FIRST: Final = 12
-"""Tests of the first round: those that ended most mutants of the module, then the quick ones."""
+"""Tests of the first round: those that ended most mutants of the module, and the nearest."""
+NEAREST: Final = 250
+"""Tests at most that a mutant is tried with: those that call its function, and the fewest others beside it."""
 EXAMPLES: Final = 40
 """Of a property, at least; fewer of the state machine, whose examples are whole runs."""
 MEMORY: Final = 4 * 1024**3
-_ARGUMENTS: Final = ("-q", "-p", "no:cacheprovider", "--timeout=0", "-W", "ignore")
+_ARGUMENTS: Final = ("-q", "--noconftest", "-m", "not real", "-p", "no:cacheprovider", "--timeout=0", "-W", "ignore")
 
 
-class Reach(msgspec.Struct, frozen=True):
+class Reach(msgspec.Struct, dict=True):
     """What the tests reach when nothing is changed: the seconds of each, and those that call each function.
 
     A function is its file, from the folder of the checkout, and its first line. Tests that fail are in neither.
@@ -50,11 +53,16 @@ class Reach(msgspec.Struct, frozen=True):
     failing: list[str]
 
     def tests_of(self, module: str, line: int) -> list[str]:
-        """Return the tests that call this function; of none the module's; of none, all. The quick ones first."""
+        """Return the tests that call this function; of none the module's; of none, all. The nearest first."""
         found = self.calls.get(f"{module}:{line}") or {
             test for place, tests in self.calls.items() if place.startswith(f"{module}:") for test in tests
         }
-        return sorted(found or self.seconds, key=lambda test: (self.seconds[test], test))
+        return sorted(found or self.seconds, key=lambda test: (self.breadth[test], self.seconds[test], test))[:NEAREST]
+
+    @cached_property
+    def breadth(self) -> Counter[str]:
+        """How many functions each test calls."""
+        return Counter(test for tests in self.calls.values() for test in tests)
 
 
 def get_ready(tests: Sequence[str]) -> None:
@@ -63,6 +71,7 @@ def get_ready(tests: Sequence[str]) -> None:
         "mutants", derandomize=True, database=None, deadline=None, phases=(Phase.explicit, Phase.generate)
     )
     settings.load_profile("mutants")
+    sys.dont_write_bytecode = False  # what is compiled once is loaded thousands of times
     needed = Path("modules.json")
 
     def collect() -> int:
@@ -94,7 +103,7 @@ def fate_of(change: Change, known: Reach, killers: dict[str, int]) -> str:
     for chosen in (first, [test for test in tests if test not in set(first)]):
         if not chosen:
             continue
-        code, killer = _ended(change, chosen, seconds=4 + 2 * sum(known.seconds[test] for test in chosen))
+        code, killer = _ended(change, {test: known.seconds[test] for test in chosen})
         if code < 0:
             return "endless"
         if code:
@@ -103,22 +112,22 @@ def fate_of(change: Change, known: Reach, killers: dict[str, int]) -> str:
     return "survived"
 
 
-def _ended(change: Change, tests: Sequence[str], seconds: float) -> tuple[int, str]:
+def _ended(change: Change, tests: dict[str, float]) -> tuple[int, str]:
     """Return what pytest in a fork ended with, and which test failed first."""
     told, tell = os.pipe()
-    code = _in_fork(lambda: _with(change, tests, tell), seconds)
+    code = _in_fork(lambda: _with(change, tests, tell), seconds=60 + 4 * sum(tests.values()))
     os.close(tell)
     with os.fdopen(told) as pipe:
         return code, pipe.read()
 
 
-def _with(change: Change, tests: Sequence[str], tell: int) -> int:
+def _with(change: Change, tests: dict[str, float], tell: int) -> int:
     """Run these tests on a changed module. A test whose name came from what was changed is looked for by its file."""
     sys.meta_path.insert(0, _Changed(change))
-    code = pytest.main([*_ARGUMENTS, "-x", *tests], plugins=[_Teller(tell), _Fewer()])
+    code = pytest.main([*_ARGUMENTS, "-x", *tests], plugins=[_Watcher(tests, tell), _Fewer()])
     if code == pytest.ExitCode.USAGE_ERROR:
         files = dict.fromkeys(test.partition("::")[0] for test in tests)
-        code = pytest.main([*_ARGUMENTS, "-x", *files], plugins=[_Teller(tell), _Fewer()])
+        code = pytest.main([*_ARGUMENTS, "-x", *files], plugins=[_Watcher(tests, tell), _Fewer()])
     return int(code)
 
 
@@ -151,7 +160,7 @@ class _Fewer:
         for item in items:  # Hypothesis has no public way to a test's settings from outside
             test = getattr(item, "obj", None)
             held = getattr(test, "_hypothesis_internal_use_settings", None)
-            if held is not None and held.max_examples > EXAMPLES:
+            if test is not None and held is not None and held.max_examples > EXAMPLES:
                 fewer = max(EXAMPLES, held.max_examples // 10)
                 test._hypothesis_internal_use_settings = settings(held, max_examples=fewer)  # noqa: SLF001 - as said
 
@@ -179,11 +188,19 @@ class _Loader(SourceFileLoader):
         return compile(self._source, self.get_filename(fullname), "exec", dont_inherit=True)
 
 
-class _Teller:
-    """Tells which test failed first."""
+class _Watcher:
+    """Tells which test failed first, and has the process end (by SIGVTALRM) in a test that takes far too long."""
 
-    def __init__(self, tell: int) -> None:
+    def __init__(self, seconds: dict[str, float], tell: int) -> None:
+        self._seconds = seconds
         self._tell = tell
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 2 + 4 * self._seconds.get(item.nodeid, 10))
+        result: Any = yield
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        return result  # type: ignore[no-any-return]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
@@ -228,7 +245,7 @@ class _Tracer:
             }
             for place in places:
                 self._calls[place].append(item.nodeid)
-        return result
+        return result  # type: ignore[no-any-return]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:

@@ -101,6 +101,24 @@ def test_makespan(limit: int, expected: float) -> None:
     assert expected == graph.makespan(fan, seconds, limit, longest_first=False)
 
 
+@pytest.mark.parametrize(
+    ("longest_first", "expected"),
+    [
+        pytest.param(True, 4.0, id="the longest first fills both places"),
+        pytest.param(False, 5.0, id="the lowest first leaves one place empty at the end"),
+    ],
+)
+@pytest.mark.parametrize("before", [frozenset[int](), frozenset({9})], ids=["ready at once", "ready when another ends"])
+def test_makespan_follows_the_order_that_was_asked_for(
+    before: frozenset[int], *, longest_first: bool, expected: float
+) -> None:
+    """With two places it matters which of four steps start first."""
+    seconds = {1: 1.0, 2: 3.0, 3: 2.0, 4: 2.0} | dict.fromkeys(before, 10.0)
+    four = dict.fromkeys(range(1, 5), before) | dict.fromkeys(before, frozenset[int]())
+
+    assert expected + 10.0 * len(before) == graph.makespan(four, seconds, 2, longest_first=longest_first)
+
+
 @given(acyclic())
 def test_every_step_of_an_acyclic_graph_is_in_exactly_one_wave_after_what_it_needs(found: graph.Graph) -> None:
     """Waves are a partition in topological order, and an acyclic graph has no cycle."""

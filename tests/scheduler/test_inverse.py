@@ -16,6 +16,7 @@ STATEFUL_SET = {"statefulset": "db", "namespace": "shop", "replicas": 3}
 HPA = {"hpa": "checkout", "namespace": "shop", "minReplicas": 3, "maxReplicas": 9}
 NODE = {"node": "n1"}
 TAINT = {"node": "n1", "key": "team", "effect": "NoSchedule", "value": "ops"}
+PLAIN_TAINT = {"node": "n1", "key": "team", "effect": "NoSchedule"}
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,12 @@ TAINT = {"node": "n1", "key": "team", "effect": "NoSchedule", "value": "ops"}
             "taint_node",
             TAINT,
             {"taint": {"key": "team", "effect": "NoSchedule"}},
+            ("taint_node", {"node": "n1", "key": "team", "effect": "NoSchedule"}),
+        ),
+        (
+            "taint_node",
+            TAINT,
+            {"taint": {"key": "team", "effect": "NoSchedule", "value": ""}},
             ("taint_node", {"node": "n1", "key": "team", "effect": "NoSchedule"}),
         ),
         (
@@ -83,6 +90,15 @@ def test_a_step_is_taken_back(
         pytest.param("taint_node", TAINT, {"taint": TAINT | {"effect": "NoExecute"}}, id="another effect"),
         pytest.param("taint_node", TAINT, {"taint": TAINT | {"value": "[redacted:x]"}}, id="a value that is hidden"),
         pytest.param("taint_node", TAINT, {"taint": []}, id="no taint"),
+        pytest.param(
+            "taint_node", PLAIN_TAINT, {"taint": PLAIN_TAINT}, id="the taint without a value was the same before"
+        ),
+        pytest.param(
+            "untaint_node",
+            PLAIN_TAINT,
+            {"taint": PLAIN_TAINT | {"effect": "NoExecute"}},
+            id="another effect to put back",
+        ),
         pytest.param("untaint_node", {"node": "n1", "key": "team"}, {"taint": None}, id="there was none to take off"),
         pytest.param("untaint_node", {"node": "n1", "key": "team"}, {}, id="nothing is known of the taint"),
         pytest.param("update_hpa", HPA, {"minReplicas": 3, "maxReplicas": 9}, id="the limits were the same"),
