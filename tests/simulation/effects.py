@@ -20,12 +20,11 @@ class Effects:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._healed = False
         self._ill: set[str] = set()
 
     async def strike(self, fault: Fault) -> None:
         """Let it happen."""
-        if self._healed:
+        if self._world.healed:
             return
         self._world.say("fault", _words(fault))
         if fault.kind in PEOPLE:
@@ -36,7 +35,7 @@ class Effects:
     async def heal(self) -> None:
         """End all faults: everything runs, answers, and goes on."""
         world = self._world
-        self._healed = True
+        world.healed = True
         world.say("world", "heals everything")
         world.broker.start()
         for process in list(world.processes.values()):
@@ -69,7 +68,7 @@ class Effects:
     async def _crash_at(self, fault: Fault) -> None:
         for process in self._meant(fault):
             process.doomed = (fault.server, fault.amount, fault.word == "after")  # type: ignore[assignment]
-            while process.doomed and not process.dead and not self._healed:  # noqa: ASYNC110 - time is virtual
+            while process.doomed and not process.dead and not self._world.healed:  # noqa: ASYNC110 - time is virtual
                 await asyncio.sleep(0.1)
             if process.dead:
                 await self._back_later(fault.who, fault.seconds)

@@ -12,6 +12,7 @@ from runtime.ports import Resource
 from tests.auditor.fake_store import Database
 from tests.fakes.broker import Broker
 from tests.fakes.clock import START
+from tests.simulation import people
 from tests.simulation.cluster import JournalCluster, Write
 from tests.simulation.oracle import Oracle
 from tests.simulation.processes import Process
@@ -98,6 +99,8 @@ class World:
         self._draw = random.Random(f"world/{scenario.seed}")  # noqa: S311 - no secret
         self._collecting = False
         self.over = False
+        self.healed = False
+        """No fault happens any more, and nobody pauses anything."""
         self.applying: set[str] = set()
         """Names under which a workflow is to be applied again."""
 
@@ -195,6 +198,8 @@ class World:
         else:
             self.applying.discard(name)
             self.cluster.put(WORKFLOWS, body)
+            if self.healed:
+                people.let_go_on(self)
 
     def set_health(self, deployment: str, *, well: bool) -> None:
         """Let a deployment be well or not."""
