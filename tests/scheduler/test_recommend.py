@@ -180,6 +180,18 @@ def test_recommendations_that_do_not_fit_are_refused(steps: list[dict[str, Any]]
     assert [f"{ADVICE}.recommendations: {expected}"] == found
 
 
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param([a_written_step(n + 1) for n in range(254)], id="256 steps with them"),
+        pytest.param([a_written_step(999_998)], id="numbered up to 1000000"),
+    ],
+)
+def test_recommendations_that_just_fit_are_taken(steps: list[dict[str, Any]]) -> None:
+    """The limits themselves are allowed."""
+    assert list(problems(recommended(a_recommendation("a"), a_recommendation("b"), steps=tuple(steps)))) == []
+
+
 def optimized(*entries: dict[str, Any]) -> Any:
     """A spec of two written steps and a recommended one, 3, with these optimizations."""
     advice = {"recommendations": [a_recommendation("a")], "stepOptimizations": list(entries)}
@@ -199,6 +211,42 @@ def test_optimizations_are_read() -> None:
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
+        pytest.param({"maxRetries": 10}, (None, 10, ""), id="ten retries"),
+        pytest.param({"timeout": "8760h"}, (31_536_000.0, None, ""), id="a year"),
+        pytest.param({"timeout": "500ms"}, (0.5, None, ""), id="half a second"),
+        pytest.param({"maxRetries": 1, "reason": "x" * 1024}, (None, 1, "x" * 1024), id="a reason of 1024 characters"),
+    ],
+)
+def test_optimizations_at_a_limit_are_taken(entry: dict[str, Any], expected: tuple[Any, ...]) -> None:
+    """The limits themselves are allowed."""
+    spec = optimized({"stepNumber": 1} | entry)
+
+    assert ([], ((1, *expected),)) == (list(problems(spec)), optimizations(spec))
+
+
+def test_an_optimization_of_a_number_that_no_step_has_is_refused() -> None:
+    """Steps need not be numbered without gaps: 3 is none here, the recommended one is 5."""
+    advice = {
+        "recommendations": [a_recommendation("a")],
+        "stepOptimizations": [{"stepNumber": number, "maxRetries": 1} for number in (3, 5)],
+    }
+
+    found = list(problems(a_spec(a_written_step(2), a_written_step(4), advice=advice)))
+
+    assert [f"{ADVICE}.stepOptimizations[0].stepNumber: must be the number of a step"] == found
+
+
+def test_a_field_that_is_not_known_is_refused_with_those_that_are() -> None:
+    """So that a wrong word is easily put right."""
+    found = list(problems(optimized({"stepNumber": 1, "maxRetries": 1, "retries": 1})))
+
+    expected = "'retries' is not known; the fields are stepNumber, timeout, maxRetries, reason"
+    assert [f"{ADVICE}.stepOptimizations[0]: {expected}"] == found
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
         pytest.param({}, [".stepNumber: must be the number of a step", ": changes nothing"], id="nothing"),
         pytest.param({"stepNumber": 9, "maxRetries": 1}, [".stepNumber: must be the number"], id="no such step"),
         pytest.param({"stepNumber": True, "maxRetries": 1}, [".stepNumber: must be the number"], id="no number"),
@@ -209,6 +257,11 @@ def test_optimizations_are_read() -> None:
         pytest.param({"stepNumber": 1, "maxRetries": 11}, [".maxRetries: must be a whole number from 0"], id="eleven"),
         pytest.param({"stepNumber": 1, "maxRetries": 1.5}, [".maxRetries: must be a whole number"], id="a fraction"),
         pytest.param({"stepNumber": 1, "maxRetries": 1, "reason": 7}, [".reason: must be text"], id="no reason"),
+        pytest.param(
+            {"stepNumber": 1, "maxRetries": 1, "reason": "x" * 1025},
+            [".reason: must be text of at most 1024"],
+            id="long",
+        ),
         pytest.param({"stepNumber": 1, "retries": 1}, [": 'retries' is not known", ": changes nothing"], id="a field"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.expressions import ExpressionError
-from scheduler.templates import problems, render
+from scheduler.templates import problems, render, steps_in
 from tests.scheduler.scopes import a_scope, a_step_seen
 
 SCOPE = a_scope(
@@ -31,6 +32,7 @@ SCOPE = a_scope(
         pytest.param("{{ steps[1].result.labels }} {{ true }} {{ null }}", '{"app":"shop"} true null', id="as JSON"),
         pytest.param("{{ now - workflow.startedAt }}", "60s", id="a duration"),
         pytest.param("{{ {'a': 1}['a'] }}", 1, id="braces in the expression"),
+        pytest.param("{{ 1 +\n 1 }}", 2, id="over two lines"),
         pytest.param("{{ no end", "{{ no end", id="braces that do not close"),
         pytest.param("{ { x } }", "{ { x } }", id="other braces"),
         pytest.param([{"to": ["{{ variables.count }}"]}, 3], [{"to": ["5"]}, 3], id="at any depth"),
@@ -57,6 +59,11 @@ def test_parameters_without_expressions_are_the_same_object() -> None:
             {"to": ["{{ variables.nope }}"]},
             "parameters.config.to[0]: expression 'variables.nope' at 1:10: there is no nope",
             id="a variable that is not there",
+        ),
+        pytest.param(
+            {"to": "the {{ variables.nope }}"},
+            "parameters.config.to: expression 'variables.nope' at 1:10: there is no nope",
+            id="a variable that is not there, within text",
         ),
         pytest.param("{{ 1 + }}", "parameters.config: expression '1 +' at 1:4: Syntax error", id="no expression"),
         pytest.param("{{ }}", "parameters.config: expression '' at 1:1", id="nothing"),
@@ -99,24 +106,64 @@ def test_planning_finds_every_expression_that_makes_no_sense() -> None:
     ] == found
 
 
-def deep(levels: int) -> dict[str, Any]:
-    """Objects within each other, with an expression beside them."""
+def test_expressions_may_give_32768_characters_together() -> None:
+    """The limit itself is allowed, one more is not."""
+    scope = a_scope(half="x" * 16_384)
+
+    made = render({"a": "{{ variables.half }} {{ variables.half }}"}, scope)
+    with pytest.raises(ExpressionError, match="more than 32768 characters"):
+        render({"a": "{{ variables.half }} {{ variables.half }}", "b": "{{ 'y' }}"}, scope)
+
+    assert {"a": f"{'x' * 16_384} {'x' * 16_384}"} == made
+
+
+def in_objects(levels: int) -> dict[str, Any]:
+    """Objects within each other, with an expression beside them: as many levels with the parameters."""
     value: dict[str, Any] = {}
-    for _ in range(levels):
+    for _ in range(levels - 2):
         value = {"a": value}
     return {"message": "{{ 1 }}", "deep": value}
 
 
-def test_values_beside_expressions_may_not_be_too_deep() -> None:
-    """Found in planning and refused in executing, at the same depth."""
-    assert list(problems(deep(60))) == []
-    assert render(deep(60), SCOPE)["message"] == 1
+def in_lists(levels: int) -> dict[str, Any]:
+    """The same with lists."""
+    value: list[Any] = []
+    for _ in range(levels - 2):
+        value = [value]
+    return {"message": "{{ 1 }}", "deep": value}
 
-    ((path, wrong),) = problems(deep(900))
-    with pytest.raises(ExpressionError, match="64 levels"):
-        render(deep(900), SCOPE)
 
-    assert (path.startswith("parameters.deep.a"), "64 levels deep" in wrong) == (True, True)
+@pytest.mark.parametrize(("deep", "path"), [(in_objects, "parameters.deep.a"), (in_lists, "parameters.deep[0]")])
+@pytest.mark.parametrize("levels", [65, 900])
+def test_values_beside_expressions_may_not_be_too_deep(
+    deep: Callable[[int], dict[str, Any]], path: str, levels: int
+) -> None:
+    """Found in planning and refused in executing, at the same depth: 64 levels are allowed."""
+    assert list(problems(deep(64))) == []
+    assert render(deep(64), SCOPE)["message"] == 1
+
+    ((where, wrong),) = problems(deep(levels))
+    with pytest.raises(ExpressionError, match="64 levels") as raised:
+        render(deep(levels), SCOPE)
+
+    assert (True, True) == (where.startswith(path), "64 levels deep" in wrong)
+    assert str(raised.value).startswith(f"{where}: ")
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        pytest.param(
+            ["{{ steps[3].status }} {{ steps[1].result.n }}", "{{ steps[7].error }}"], {1, 3, 7}, id="by number"
+        ),
+        pytest.param(["{{ variables.team }}", "steps[2]"], set(), id="none"),
+        pytest.param(["{{ steps[1].status }}", "{{ steps.all(n, n > 0) }}"], None, id="any"),
+        pytest.param(["{{ steps[1].status }}", "{{ 1 + }}"], None, id="one that is no expression"),
+    ],
+)
+def test_the_steps_that_parameters_look_at_are_known(texts: list[str], expected: set[int] | None) -> None:
+    """So that only these are put into the scope."""
+    assert expected == steps_in({"config": {"to": texts}})
 
 
 JSON = st.recursive(
