@@ -81,7 +81,7 @@ async def running_accounts(folder: Path, told: Iterable[Event]) -> AsyncIterator
     for file in DEPLOY.glob("*.conf"):
         (folder / file.name).write_text(file.read_text())
     users = folder / "subscribers-users.conf"
-    other = users_file([("other-team", ["other-team"])]).removeprefix("users: [\n")
+    other = users_file([("other-team", ["other-team", "other-pushed"])]).removeprefix("users: [\n")
     users.write_text(users.read_text().rstrip().removesuffix("]") + other)
     ports = PortPool()
     port = ports.take()

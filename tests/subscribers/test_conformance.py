@@ -61,6 +61,13 @@ async def test_each_fault_is_found(stage: Stage, fault: str, behaviour: str, wor
     assert words in found.detail
 
 
+def test_the_page_for_subscribers_shows_the_card_as_it_is() -> None:
+    """Each behaviour with the same words."""
+    page = (Path(__file__).parents[2] / "docs" / "subscribers" / "README.md").read_text()
+
+    assert [] == [name for name, words in EXPECTED.items() if f"pass  {name:<13}  {words}\n" not in page]
+
+
 async def test_a_program_that_does_not_start_fails_everything(stage: Stage) -> None:
     """With the reason."""
     card = await conformance(("/nowhere/consumer",), {}, stage)

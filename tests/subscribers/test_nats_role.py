@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from click.testing import CliRunner
 
 from kubernaut import subscribe
 from kubernaut.conformance.story import a_run
-from kubernaut.install_mirror import install_mirror
+from kubernaut.install_mirror import install_mirror, main
 from runtime.errors import RefusedError, UnavailableError
 from tests.eventually import eventually
 from tests.subscribers.accounts import SECONDS, STREAM, Server, running_accounts
@@ -36,6 +37,18 @@ async def test_the_public_events_are_read_as_anywhere(server: Server) -> None:
             found = [await anext(items) for _ in TOLD]
 
     assert [(event.id, place) for place, event in enumerate(TOLD, 1)] == [(one.id, one.sequence) for one in found]
+
+
+async def test_credentials_may_be_given_beside_the_address(server: Server) -> None:
+    """As arguments of nats.connect: files with credentials and certificates go the same way."""
+    address = server.url("other-team").replace("other-team:o@", "")
+    options = {"user": "other-team", "password": "o"}
+
+    async with contextlib.aclosing(subscribe(address, durable="other-team", options=options)) as items:
+        async with asyncio.timeout(SECONDS):
+            first = await anext(items)
+
+    assert TOLD[0].id == first.id
 
 
 async def test_another_durable_is_refused(server: Server) -> None:
@@ -151,8 +164,8 @@ async def test_a_subscriber_cannot_have_events_pushed_into_the_log(server: Serve
 
     async with server.client("other-team") as client:
         more = {"deliver_subject": "kubernaut.signal.u.alert", "ack_policy": "none"}
-        assert "error" not in await make_consumer(client, "other-team", **more)
-        await client.request(f"$JS.API.CONSUMER.INFO.{STREAM}.other-team")
+        assert "error" not in await make_consumer(client, "other-pushed", **more)
+        await client.request(f"$JS.API.CONSUMER.INFO.{STREAM}.other-pushed")
 
     assert before == await server.stored()
 
@@ -166,3 +179,13 @@ async def test_the_mirror_is_made_once_and_never_in_the_account_of_the_services(
             await install_mirror(connection)
 
     assert again is False
+
+
+async def test_the_program_that_makes_the_mirror_says_what_it_found(server: Server) -> None:
+    """Exit code 1 and the reason where it cannot."""
+    well = await asyncio.to_thread(CliRunner().invoke, main, ["--nats", server.url("subscribers-admin")])
+    badly = await asyncio.to_thread(CliRunner().invoke, main, ["--nats", server.url("kubernaut")])
+
+    assert (0, "the mirror is there") == (well.exit_code, well.output.splitlines()[-1])
+    assert badly.exit_code == 1
+    assert "is no mirror" in badly.output
