@@ -21,6 +21,18 @@ from schemas.workflow import Condition
 
 replace = msgspec.structs.replace
 
+_FRESH: Final[dict[str, Any]] = {
+    "execution_uid": "",
+    "execution_version": 0,
+    "ended_at": 0,
+    "ending": "",
+    "leaving": False,
+    "result": None,
+    "affected": 0,
+    "touched": (),
+}
+"""What an attempt knows nothing of yet. A rollback goes back to what was before the first one, so that is kept."""
+
 SKIPPED: Final = "skipped_by_person"
 """Why a step is skipped that a person skipped: it counts as completed for its dependents."""
 STEP_FAILED: Final = "critical_step_failed"
@@ -145,10 +157,7 @@ def _start(draft: Draft, number: int) -> None:
         return
     attempt = draft.step(number).attempt + 1
     hold = commanding.create(draft, number, attempt, "execute", order)
-    fresh: dict[str, Any] = {"execution_uid": "", "execution_version": 0, "ended_at": 0, "error": "", "ending": ""}
-    draft.move_step(
-        number, "commanded", "ready", attempt=attempt, started_at=draft.now, held=hold, leaving=False, **fresh
-    )
+    draft.move_step(number, "commanded", "ready", attempt=attempt, started_at=draft.now, held=hold, error="", **_FRESH)
 
 
 def _first_unmet(draft: Draft, conditions: tuple[Condition, ...], *, ended: int = 0) -> Condition | None:

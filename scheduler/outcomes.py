@@ -92,6 +92,9 @@ def _still_there(draft: Draft, seen: Execution) -> None:
 
 def _end_step(draft: Draft, seen: Execution) -> None:
     step = draft.step(seen.step)
+    if step.pre_image is None and seen.executed:
+        step = replace(step, pre_image=seen.pre_image)
+        draft.put(step)
     if seen.ending == "completed":
         executing.complete(
             draft,
@@ -99,7 +102,6 @@ def _end_step(draft: Draft, seen: Execution) -> None:
             result=seen.result,
             affected=seen.affected,
             touched=monitoring.touched_by(draft, seen.step, seen.touched),
-            pre_image=seen.pre_image,
         )
     elif step.ending:
         executing.ended_by_command(draft, seen.step)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from schemas.messages import AlertFired, CheckReported, CommandRefused, ReleaseExecution, TimerDue
@@ -11,6 +13,11 @@ POD = {"action": "restart_pod", "parameters": {"pod": "checkout-1", "namespace":
 """An action that must not be done twice, so that its execution is held."""
 UNDO = {"rollbackSpec": {"action": "notify_only", "parameters": {"message": "undone"}}}
 SKIP = {"stepNumber": 1, "operation": "skip"}
+
+
+def before(**image: Any) -> dict[str, Any]:
+    """What the executor tells of how it was before."""
+    return {"rollbackInformation": {"preImage": image}}
 
 
 def test_an_override_of_a_queued_run_that_is_cancelled_is_refused() -> None:
@@ -209,3 +216,31 @@ def test_an_answer_of_the_audit_from_before_a_rollback_on_demand_does_not_delete
     assert "failed" == run.state.phase
 
     assert run.report("audit-1") is None
+
+
+def test_a_rollback_goes_back_to_what_was_before_the_first_attempt() -> None:
+    """The second found what the first had left behind: going back to that would undo nothing."""
+    again = {"maxRetries": 1, "retryPolicy": {"initialDelay": "0s", "maxDelay": "0s"}}
+    run = Run(
+        a_workflow(a_step(1, **again), a_step(2, after=(1,)), executionStrategy={"rollbackStrategy": "automatic"})
+    )
+    failure = {"reason": "too_slow", "message": "the pods did not come up", "executed": True}
+    run.end(1, status={"phase": "failed", "failure": failure, **before(replicas=1)})
+    run.wait_for("step:1")
+    run.end(1, status={"phase": "completed", **before(replicas=3)})
+
+    run.fail(2)
+
+    assert {"deployment": "checkout", "namespace": "shop", "replicas": 1} == run.create_of(1, "rollback").parameters
+
+
+def test_an_attempt_that_failed_has_no_result_of_the_one_before() -> None:
+    """Expressions would take it for its own."""
+    post = [{"expression": "false", "onFailure": "retry"}]
+    run = Run(a_workflow(a_step(1, maxRetries=1, criticalStep=False, postConditions=post), a_step(2)))
+    run.end(1, status={"phase": "completed", "executionResults": {"success": True, "n": 1, "resourcesAffected": [{}]}})
+    run.wait_for("step:1")
+
+    run.fail(1)
+
+    assert ("failed", None, 0) == (run.phases()[1], run.state.steps[0].result, run.state.steps[0].affected)
