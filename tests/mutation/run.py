@@ -54,10 +54,10 @@ def _judge(module: str, known: Reach) -> bool:
     """Tell how the mutants of a module fared: whether each was killed or lives for a reason, and no reason is idle."""
     began = time.monotonic()
     changes = list(changes_of(module, Path(module).read_text()))
-    fates = _fates(changes, known)
+    listed = {mutant for each in survivors() for mutant in each.mutants() if mutant.module == module}
+    fates = _fates(changes, known, listed)
     count = Counter(fates)
     alive = {change.mutant for change, fate in zip(changes, fates, strict=True) if fate == "survived"}
-    listed = {mutant for each in survivors() for mutant in each.mutants() if mutant.module == module}
     worded = {mutant for mutant in alive - listed if is_wording(mutant)}
     unexplained, idle = sorted(alive - listed - worded), sorted(listed - alive)
     print(
@@ -76,20 +76,23 @@ def _show(what: str, mutants: list[Mutant]) -> None:
     sys.stdout.flush()
 
 
-def _fates(changes: list[Change], known: Reach) -> list[str]:
+def _fates(changes: list[Change], known: Reach, listed: set[Mutant]) -> list[str]:
     """Try the mutants, a worker's share one after the other. Forks of this process: what it has loaded is theirs."""
     with multiprocessing.get_context("fork").Pool(WORKERS) as pool:
-        shares = pool.map(_share, [(changes[start::WORKERS], known) for start in range(WORKERS)], chunksize=1)
+        work = [(changes[start::WORKERS], known, listed) for start in range(WORKERS)]
+        shares = pool.starmap(_share, work, chunksize=1)
     fates = [""] * len(changes)
     for start, share in enumerate(shares):
         fates[start::WORKERS] = share
     return fates
 
 
-def _share(work: tuple[list[Change], Reach]) -> list[str]:
-    changes, known = work
+def _share(changes: list[Change], known: Reach, listed: set[Mutant]) -> list[str]:
     killers: dict[str, int] = {}
-    return [fate_of(change, known, killers) for change in changes]
+    return [
+        fate_of(change, known, killers, explained=change.mutant in listed or is_wording(change.mutant))
+        for change in changes
+    ]
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ OURS: Final = ("scheduler", "tests", "kubernaut", "watcher", "auditor", "executo
 FIRST: Final = 12
 """Tests of the first round: those that ended most mutants of the module, and the nearest."""
 NEAREST: Final = 250
-"""Tests at most that a mutant is tried with: those that call its function, and the fewest others beside it."""
+"""Tests that a mutant is tried with when it has a reason to survive: those that call the fewest other functions."""
 EXAMPLES: Final = 40
 """Of a property, at least; fewer of the state machine, whose examples are whole runs."""
 MEMORY: Final = 4 * 1024**3
@@ -57,7 +57,7 @@ class Reach(msgspec.Struct, dict=True):
         found = self.calls.get(f"{module}:{line}") or {
             test for place, tests in self.calls.items() if place.startswith(f"{module}:") for test in tests
         }
-        return sorted(found or self.seconds, key=lambda test: (self.breadth[test], self.seconds[test], test))[:NEAREST]
+        return sorted(found or self.seconds, key=lambda test: (self.breadth[test], self.seconds[test], test))
 
     @cached_property
     def breadth(self) -> Counter[str]:
@@ -95,12 +95,16 @@ def reach(tests: Sequence[str], file: Path) -> Reach:
     return msgspec.json.decode(file.read_bytes(), type=Reach)
 
 
-def fate_of(change: Change, known: Reach, killers: dict[str, int]) -> str:
-    """Return `killed`, `endless` or `survived`; counts the test that killed it."""
+def fate_of(change: Change, known: Reach, killers: dict[str, int], *, explained: bool) -> str:
+    """Return `killed`, `endless` or `survived`; counts the test that killed it.
+
+    One that is not `explained` is tried with every test that calls its function.
+    """
     tests = known.tests_of(change.mutant.module, change.line)
     best = sorted(tests, key=lambda test: -killers.get(test, 0))
     first = list(dict.fromkeys([*best[: FIRST // 2], *tests[: FIRST // 2]]))
-    for chosen in (first, [test for test in tests if test not in set(first)]):
+    others = [test for test in tests if test not in set(first)]
+    for chosen in (first, others[:NEAREST], [] if explained else others[NEAREST:]):
         if not chosen:
             continue
         code, killer = _ended(change, {test: known.seconds[test] for test in chosen})
