@@ -91,7 +91,8 @@ def test_the_real_kubectl_finds_the_plugin(path: dict[str, str]) -> None:
     assert "  kubectl kubernaut pause node-drain\n" in usage
     assert plain.startswith("Usage: kubernaut pause [OPTIONS] NAME")
     assert "  kubernaut pause node-drain\n" in plain
-    assert {"reject", "replay", "resume", "retry", "rerun"} == {line.split("\t")[0] for line in completions.splitlines()[:-1]}
+    offered = {line.split("\t")[0] for line in completions.splitlines()[:-1]}
+    assert {"reject", "replay", "resume", "retry", "rerun"} == offered
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
