@@ -199,6 +199,7 @@ def _rollback(draft: Draft, reason: str) -> None:
         _note(draft, rollback=True)
         draft.grant("rollback")
         draft.fields |= {"closing": "rolled_back", "held": True, "audit_answered": draft.get("audit_looks")}
+        draft.fields["failing"] = draft.get("failure_reason")
         draft.commands.append(HoldWorkflow())
         rolling_back.begin(draft, "rollback_asked", reason="rollback_asked", why=why)
 

@@ -41,7 +41,7 @@ def stand_still(draft: Draft) -> None:
     """Nothing is due and nothing may start any more."""
     draft.timers = {}
     draft.ready = []
-    if draft.get("stopped") or draft.get("paused_at"):
+    if draft.get("paused_at"):
         draft.fields |= {"stopped": {}, "paused_at": 0}
 
 

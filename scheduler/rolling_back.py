@@ -28,19 +28,14 @@ STOPPED: Final = "cancelled"
 
 
 def begin(draft: Draft, event: str, *, reason: str, why: str) -> None:
-    """Enter the phase: steps that nothing depends on come first. A pause that stands holds it, too.
-
-    A run that had failed already keeps the reason of that.
-    """
+    """Enter the phase: steps that nothing depends on come first. A pause that stands holds it, too."""
     for step in tuple(draft.steps):
         if step.phase in {"pending", "waiting_retry"}:
             draft.move_step(step.number, "cancelled", "cancelled", reason="run_failed")
-    draft.fields |= {"rollback_reason": why[:4096], "closing_reason": reason, "stopped": {}}
-    draft.fields["failing"] = draft.get("failure_reason") or why[:4096]
+    draft.fields |= {"rollback_reason": why, "closing_reason": reason, "stopped": {}}
     if draft.get("control").paused and not draft.get("paused_at"):
         draft.fields["paused_at"] = draft.now
     draft.timers = {}
-    draft.ready = []
     draft.move_run(event, reason=reason, message=why)
     draft.sides["rollback"] = [
         SideState(number=step.step_number, blockers=len(draft.plan.after[step.step_number]))
@@ -80,7 +75,7 @@ def _finish(draft: Draft) -> None:
             draft.tell_run("rolled_back", reason=draft.get("closing_reason"), message=draft.get("rollback_reason"))
     draft.fields["closing"] = ""
     if cancelled:
-        draft.fields["failure_reason"] = message[:4096]
+        draft.fields["failure_reason"] = message
         end(draft, "rolled_back_cancelled", outcome="cancelled", reason=reason, message=message)
     else:
         fail(draft, "rolled_back", reason=reason, message=message)
@@ -90,7 +85,7 @@ def _settle(draft: Draft, number: int) -> None:
     """One rollback has ended or there is none: look at the steps that this one depended on."""
     waiting = [number]
     while waiting:
-        for dependency in sorted(draft.plan.before[waiting.pop()], reverse=True):
+        for dependency in draft.plan.before[waiting.pop()]:
             side = draft.side("rollback", dependency)
             draft.put_side("rollback", replace(side, blockers=side.blockers - 1))
             if side.blockers == 1 and _passed_over(draft, dependency):
@@ -192,7 +187,7 @@ def attempt_failed(draft: Draft, number: int, reason: str, message: str, *, agai
     delay = delay_ms(planned.retry_policy, retries, draft.plan.definition.ref.uid, number, "rollback")
     draft.put_side(
         "rollback",
-        replace(side, phase="waiting_retry", retries=retries, reason=reason, error=message[:1024], ending=""),
+        replace(side, phase="waiting_retry", retries=retries, reason=reason, error=message, ending=""),
     )
     draft.arm(commanding.timer("rollback", number), draft.now + delay)
 
@@ -221,12 +216,12 @@ def undo_action(draft: Draft, number: int) -> str:
     written = draft.plan.step(number).rollback_spec
     if written is not None:
         return written.action
-    order = undo_of(draft, draft.step(number), probe=True)
+    order = undo_of(draft, draft.step(number))
     return order.action if order else ""
 
 
 def _failed(draft: Draft, side: SideState, reason: str, message: str) -> None:
-    changes: dict[str, Any] = {"phase": "failed", "reason": reason, "error": message[:1024], "ending": ""}
+    changes: dict[str, Any] = {"phase": "failed", "reason": reason, "error": message, "ending": ""}
     draft.put_side("rollback", replace(draft.side("rollback", side.number), ended_at=draft.now, **changes))
     draft.fields["rollback_failed"] = True
     _settle(draft, side.number)

@@ -121,7 +121,7 @@ def _no_approval(draft: Draft, said: Approval) -> str:
         (not planned, OVER if draft.ended else _NO_PLAN),
         (not draft.plan.strategy.approval_required, "this run asks for none"),
         (bool(said.plan) and said.plan != _digest(draft), _other_plan(draft, said.plan)),
-        (known is not None, given),
+        (bool(given), given),
         (draft.ended, OVER),
         (early and not said.plan, _NO_PLAN),
     )
@@ -174,8 +174,7 @@ def refuse_dry_run(draft: Draft, number: int, reason: str, message: str) -> None
 
 
 def _end_dry_run(draft: Draft, side: SideState, phase: Any, reason: str, error: str, **known: Any) -> None:
-    ended = replace(side, phase=phase, reason=reason, error=error[:1024], ended_at=draft.now, held=False, **known)
-    draft.put_side("dry_run", ended)
+    draft.put_side("dry_run", replace(side, phase=phase, reason=reason, error=error, ended_at=draft.now, **known))
 
 
 def _dry_runs_done(draft: Draft) -> bool:
@@ -183,14 +182,13 @@ def _dry_runs_done(draft: Draft) -> bool:
     if not draft.sides["dry_run"]:
         draft.sides["dry_run"] = [SideState(number=step.step_number) for step in draft.plan.steps]
         draft.ready = [step.step_number for step in draft.plan.steps]
-        draft.touched = True
     failed = _failed_dry_runs(draft)
     while draft.ready and not failed and not draft.get("paused_at") and draft.in_flight < draft.get("limit"):
         _start(draft, draft.ready.pop(0))
     if draft.in_flight or (draft.ready and not failed):
         return False
     if failed:
-        names = ", ".join(str(side.number) for side in failed[:10])
+        names = ", ".join(str(side.number) for side in failed)
         message = f"the dry run of step {names} failed: {failed[0].error or failed[0].reason}"
         fail(draft, "refused", reason="dry_run_failed", message=message)
         return False

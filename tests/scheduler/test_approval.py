@@ -312,6 +312,27 @@ def test_a_failed_check_in_the_same_batch_as_the_timer_is_the_reason() -> None:
     assert ("failed", "check_failed") == (run.state.phase, last_reason(run))
 
 
+def test_a_failed_dry_run_in_the_same_batch_as_the_timer_is_the_reason() -> None:
+    """As above."""
+    run = guarded(dryRunFirst=True)
+    due = late(run)
+
+    run.take(due, run.execution(1, "failed", purpose="dry_run"))
+
+    assert ("failed", "dry_run_failed") == (run.state.phase, last_reason(run))
+
+
+def test_an_approval_is_waited_for_after_the_dry_runs_have_passed() -> None:
+    """And it is what was missing then, whatever became of a check that was not required."""
+    run = guarded(dryRunFirst=True, safetyChecks=[RBAC | {"required": False}])
+    run.report("check-1", passed=False)
+    run.end(1, purpose="dry_run")
+
+    run.wait_for("phase")
+
+    assert ("failed", "approval_timed_out") == (run.state.phase, last_reason(run))
+
+
 def test_a_last_check_in_the_same_batch_leaves_no_time_for_an_approval() -> None:
     """Nobody has approved."""
     run = guarded(safetyChecks=[RBAC])

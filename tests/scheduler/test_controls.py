@@ -175,11 +175,12 @@ def test_a_pause_that_stands_holds_the_rollback_too() -> None:
     run.end(1)
     run.ask(paused=True)
 
+    since = run.state.paused_at
     run.fail(2)
-    held = (run.state.phase, [create.purpose for create in run.creates()])
+    held = (run.state.phase, [create.purpose for create in run.creates()], run.state.paused_at)
     run.ask(generation=3, paused=False)
 
-    assert ("rolling_back", ["execute", "execute"]) == held
+    assert ("rolling_back", ["execute", "execute"], since) == held
     assert "rollback" == run.creates()[-1].purpose
 
 
@@ -251,12 +252,14 @@ def test_a_cancel_with_terminate_ends_what_is_in_flight() -> None:
 
     run.ask(cancel={"mode": "terminate"})
     asked = (run.state.phase, run.phases(), run.state.in_flight)
+    ending = run.state.steps[0].ending
     run.see(1, deleted=True)
 
     assert ("executing", {1: "executing", 2: "cancelled", 3: "pending", 4: "waiting_retry"}, 1) == asked
     assert [DeleteExecution(name="leak-step-1", uid="execution-1-1", step=1)] == run.deletes()
     assert {1: "cancelled", 2: "cancelled", 3: "cancelled", 4: "cancelled"} == run.phases()
-    assert ("cancelled", "cancelled") == (run.state.phase, run.state.outcome)
+    assert ("cancelled", "cancelled", "cancelled") == (ending, run.state.phase, run.state.outcome)
+    assert {"cancelled"} == {step.reason for step in run.state.steps}
 
 
 def test_a_cancel_with_rollback_ends_what_is_in_flight_and_undoes_what_was_done() -> None:
@@ -316,7 +319,8 @@ def test_before_anything_was_executed_every_cancel_is_the_same(phase: str, mode:
         run.state.outcome,
         run.state.failure_reason,
     )
-    assert ([], "cancelled") == (run.creates(), run.told()[-1])
+    last = run.last.transitions[-1]
+    assert ([], "cancelled", "cancelled", why) == (run.creates(), last.what, last.reason, last.message)
 
 
 @pytest.mark.parametrize("mode", ["stop", "terminate"])
@@ -352,7 +356,7 @@ def rolling_back(*extra: dict[str, Any]) -> Run:
     run = Run(
         a_workflow(
             a_step(1, **UNDO),
-            a_step(2, after=(1,), **UNDO),
+            a_step(2, after=(1,), maxRetries=3, **UNDO),
             a_step(3, after=(2,)),
             *extra,
             executionStrategy={"rollbackStrategy": "automatic"},
@@ -423,6 +427,40 @@ def test_a_terminate_of_a_rollback_that_nobody_has_seen_ends_the_run_at_once() -
 
     assert "cancelled" == ended
     assert [(2, "rollback")] == [(d.step, d.purpose) for d in run.deletes()]
+
+
+def two_undone(limit: int) -> Run:
+    """A run that undoes two steps that do not depend on each other."""
+    strategy = {"rollbackStrategy": "automatic", "parallelismLimit": limit}
+    run = Run(a_workflow(a_step(1, **UNDO), a_step(2, **UNDO), a_step(3, after=(1, 2)), executionStrategy=strategy))
+    run.end(1)
+    run.end(2)
+    run.fail(3)
+    return run
+
+
+def test_a_rollback_that_was_still_to_come_is_not_ready_any_more_once_the_run_has_ended() -> None:
+    """Only the limit had kept it back."""
+    run = two_undone(1)
+    ready = run.state.ready
+    run.ask(cancel={"mode": "stop"})
+
+    run.end(2, purpose="rollback")
+
+    assert ((1,), (), "cancelled") == (ready, run.state.ready, run.state.phase)
+
+
+def test_a_terminate_leaves_no_timer_of_a_rollback_that_has_ended_by_it() -> None:
+    """One was seen and is waited for, the other was not."""
+    run = two_undone(2)
+    run.see(1, purpose="rollback")
+
+    run.ask(cancel={"mode": "terminate"})
+
+    assert ({1: "executing", 2: "cancelled", 3: "skipped"}, {}) == (
+        {side.number: side.phase for side in run.state.rollbacks},
+        run.state.timers,
+    )
 
 
 def test_a_rollback_cannot_be_asked_for_by_cancel_while_there_is_one() -> None:

@@ -79,10 +79,11 @@ def test_targets_that_stay_healthy_for_the_window_are_a_success() -> None:
 
     assert [5000, 10_000, 15_000, 20_000, 25_000, 30_000] == at
     assert [f"monitor-{n}" for n in range(1, 8)] == looks(run)
-    assert ("completed", "success", "verified") == (
+    assert ("completed", "success", "verified", "") == (
         run.state.phase,
         run.state.outcome,
         run.last.transitions[-1].reason,
+        run.last.transitions[-1].message,
     )
     assert since == run.state.monitor.healthy_since  # type: ignore[union-attr]
 
@@ -312,7 +313,7 @@ def test_a_run_with_a_failed_step_is_verified_as_a_partial_success() -> None:
         look(run) if run.state.phase == "monitoring" else None
 
     assert ["Deployment/shop/checkout"] == [target.resource for target in targets]
-    assert ("completed", "partial_success") == (run.state.phase, run.state.outcome)
+    assert ("completed", "partial_success", "completed") == (run.state.phase, run.state.outcome, run.told()[-1])
 
 
 def affected(*entries: Any, **results: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schemas.messages import CreateExecution, HoldWorkflow
+from schemas.messages import AlertFired, CreateExecution, HoldWorkflow
 from tests.scheduler.builders import Run, a_step, a_workflow
 
 DOWN = {"action": "scale_deployment", "parameters": {"deployment": "checkout", "namespace": "shop", "replicas": 1}}
@@ -76,14 +76,20 @@ def test_a_rollback_without_a_reason_says_who_asked() -> None:
     assert "a person asked for the rollback" == run.state.rollback_reason
 
 
-def test_a_rollback_after_an_alert_keeps_the_alert_as_the_reason_of_the_failure() -> None:
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_rollback_after_an_alert_keeps_the_alert_as_the_reason_of_the_failure(fails: bool) -> None:  # noqa: FBT001
     """Whether it succeeds or not."""
-    run = failed(undone(1), broken(2, 1))
+    run = Run(a_workflow(undone(1), executionStrategy={"monitoring": {"window": "30s"}}))
+    run.end(1)
+    run.take(AlertFired(workflow=run.last.workflow, alert="Crash"))
     run.ask(rollback={})
 
-    undo(run, 1, "failed")
+    undo(run, 1, "failed" if fails else "completed")
 
-    assert run.state.failure_reason.startswith("critical step 2 (scale_deployment) failed: it broke. The rollback of")
+    why = "alert Crash fired while the run was watched"
+    assert why + (". The rollback of step 1 failed: the executor gave no reason" if fails else "") == (
+        run.state.failure_reason
+    )
 
 
 def test_a_rollback_that_is_asked_for_too_early_is_carried_out_once_the_run_has_failed() -> None:

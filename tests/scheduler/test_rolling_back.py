@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from scheduler.backoff import delay_ms
 from schemas.messages import CommandRefused, DeleteExecution, ReleaseExecution
-from tests.scheduler.builders import Run, a_step, a_workflow
+from tests.scheduler.builders import UID, Run, a_step, a_workflow, an_execution
 
 DOWN = {"action": "scale_deployment", "parameters": {"deployment": "checkout", "namespace": "shop", "replicas": 1}}
 POD = {"action": "restart_pod", "parameters": {"pod": "checkout-1", "namespace": "shop"}}
@@ -178,6 +179,7 @@ def test_what_waited_is_cancelled_when_the_rollback_begins() -> None:
 
     assert {1: "completed", 2: "cancelled", 3: "failed", 4: "cancelled"} == run.phases()
     assert {"run_failed"} == {step.reason for step in run.state.steps if step.phase == "cancelled"}
+    assert {"2 cancelled", "4 cancelled"} <= set(run.told())
     assert ({"undo:1"}, {}) == (set(run.state.timers), run.state.stopped)
 
 
@@ -347,6 +349,43 @@ def test_an_inverse_that_is_there_no_more_when_it_is_to_start_has_failed() -> No
     )
 
 
+@pytest.mark.parametrize("spec", [DOWN, POD])
+def test_a_rollback_that_has_ended_is_not_due_any_more(spec: dict[str, Any]) -> None:
+    """Well, failed, or refused by the cluster; while others are in flight."""
+    run = rolling_back(*(undone(n, rollbackSpec=spec) for n in range(1, 5)), broken(5, 1, 2, 3, 4), last=5)
+
+    undo(run, 1)
+    undo(run, 2, "failed")
+    run.take(refused(run, 3))
+
+    assert {"undo:4"} == set(run.state.timers)
+    assert {1: "completed", 2: "failed", 3: "failed", 4: "executing", 5: "skipped"} == sides(run)
+    assert {""} == {side.ending for side in run.state.rollbacks}
+
+
+def test_the_first_version_of_an_object_is_taken_in_however_low_it_is() -> None:
+    """Its number is the server's affair."""
+    run = rolling_back(undone(1), broken(2, 1), last=2)
+
+    run.take(an_execution(run.create_of(1, "rollback"), "completed", version=1))
+
+    assert "rolled_back" == run.phases()[1]
+
+
+def test_an_inverse_that_is_there_no_more_is_not_tried_again() -> None:
+    """Nobody knows then whether it may be repeated."""
+    at = "2023-11-14T22:13:30Z"
+    parameters = {"deployment": "cart", "namespace": "shop", "replicas": f"{{{{ now < timestamp('{at}') ? 3 : 2 }}}}"}
+    run = Run(a_workflow(a_step(1, parameters=parameters, maxRetries=3), broken(2, 1), executionStrategy=AUTOMATIC))
+    run.end(1, status=imaged(IMAGE))
+    run.fail(2)
+    run.time += 60_000
+
+    undo(run, 1, "failed")
+
+    assert "failed" == sides(run)[1]
+
+
 def test_a_failed_rollback_is_tried_again_as_often_as_its_step() -> None:
     """Where that is safe and may help; with the next name, after its wait."""
     run = rolling_back(undone(1, maxRetries=1), broken(2, 1), last=2)
@@ -359,10 +398,11 @@ def test_a_failed_rollback_is_tried_again_as_often_as_its_step() -> None:
     undo(run, 1)
 
     assert ("waiting_retry", 1, "Busy", "x" * 1024) == (waiting.phase, waiting.retries, waiting.reason, waiting.error)
-    assert 0 <= again_at - run.decisions[-3].now <= 1000
+    assert delay_ms(None, 1, UID, 1, "rollback") == again_at - run.decisions[-3].now
+    assert "" == waiting.ending
     assert ("leak-step-1-rollback-retry-1", 2) == (second.name, second.attempt)
     side = run.state.rollbacks[0]
-    assert ("completed", "", "", 2) == (side.phase, side.reason, side.error, side.attempt)
+    assert ("completed", "", "", 2, "") == (side.phase, side.reason, side.error, side.attempt, side.ending)
 
 
 @pytest.mark.parametrize(
@@ -497,22 +537,25 @@ def test_a_rollback_of_an_action_that_must_not_run_twice_is_released_at_its_end(
     assert not run.state.rollbacks[0].held
 
 
+def refused(run: Run, step: int) -> CommandRefused:
+    """The cluster will not create the rollback of the step."""
+    return CommandRefused(
+        workflow=run.last.workflow,
+        command_id="x",
+        command="create_execution",
+        step=step,
+        attempt=1,
+        purpose="rollback",
+        reason="forbidden",
+        message="no rights",
+    )
+
+
 def test_a_rollback_that_the_cluster_refuses_has_failed() -> None:
     """Trying again would not help."""
     run = rolling_back(undone(1, maxRetries=2), broken(2, 1), last=2)
 
-    run.take(
-        CommandRefused(
-            workflow=run.last.workflow,
-            command_id="x",
-            command="create_execution",
-            step=1,
-            attempt=1,
-            purpose="rollback",
-            reason="forbidden",
-            message="no rights",
-        )
-    )
+    run.take(refused(run, 1))
 
     side = run.state.rollbacks[0]
     assert ("failed", "forbidden", "no rights", False) == (side.phase, side.reason, side.error, side.held)

@@ -186,6 +186,16 @@ def test_what_is_missing_after_five_minutes_is_said(run: Run, what: str) -> None
     assert ("failed", "validation_timed_out") == (run.state.phase, last_reason(run))
 
 
+def test_what_has_passed_is_not_missing() -> None:
+    """Of the dry runs only those that have not ended."""
+    run = dry(a_step(1), a_step(2), a_step(3))
+    run.end(2, purpose="dry_run")
+
+    run.wait_for("phase")
+
+    assert "validating took longer than 5 minutes: the dry run of step 1, 3 had not ended" == run.state.failure_reason
+
+
 def late(run: Run) -> TimerDue:
     """The wake-up at the end of validating, and the time it is then."""
     run.time = run.state.timers["phase"]
@@ -223,6 +233,7 @@ def test_every_step_runs_dry_once_up_to_the_limit_and_before_anything_is_execute
     run.end(3, purpose="dry_run")
 
     assert [(1, "dry_run", "leak-step-1-dryrun"), (2, "dry_run", "leak-step-2-dryrun")] == first
+    assert POD["parameters"] == run.create_of(3, "dry_run").parameters
     assert "validating" == before
     assert "executing" == run.state.phase
     assert [1, 2, 3, 1, 3] == [create.step for create in run.creates()]
