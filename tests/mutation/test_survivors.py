@@ -15,13 +15,19 @@ LISTED = survivors()
 
 
 def source_of(module: str, function: str) -> str:
-    """The source of a function or method, on one line; empty when the module has none of that name."""
+    """The source of a function or method, on one line; of the module for no name; empty when there is none."""
     text = (ROOT / module).read_text()
+    if not function:
+        return on_one_line(text)
     tree: ast.AST = ast.parse(text)
     for name in function.split("."):
         kinds = (ast.FunctionDef, ast.ClassDef)
         tree = next((each for each in ast.walk(tree) if isinstance(each, kinds) and each.name == name), ast.Pass())
-    return "" if isinstance(tree, ast.Pass) else on_one_line(ast.get_source_segment(text, tree) or "")
+    return (
+        ""
+        if isinstance(tree, ast.Pass)
+        else on_one_line("\n".join(text.splitlines()[tree.lineno - 1 : tree.end_lineno]))
+    )
 
 
 @pytest.mark.parametrize("entry", LISTED, ids=lambda entry: f"{entry.module}:{entry.function}:{entry.was}")

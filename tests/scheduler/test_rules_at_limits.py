@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from scheduler.limits import default_workflow_timeout
 from scheduler.rules import ERRORS_LIMIT, PARAMETERS_LIMIT, broken, edges
 from schemas.workflow import WorkflowSpec
 from tests.scheduler.specs import STEPS, a_spec, a_written_step
@@ -132,3 +133,34 @@ def test_expressions_in_parameters_may_name_only_what_is_there(where: str) -> No
         f"{path} 'variables.nope' at 1:10: there is no variable nope; the variables are env",
         f"{path} 'steps[7].status' at 1:6: there is no step 7; the steps are 1",
     ) == found
+
+
+def test_every_step_s_retries_are_looked_at() -> None:
+    """Also behind a step that has no policy."""
+    policy = {"retryPolicy": {"initialDelay": "6m"}}
+
+    found = broken(a_spec(a_written_step(1), a_written_step(2, **policy), a_written_step(3, **policy)))
+
+    assert [f"{STEPS}[{place}].retryPolicy.initialDelay" for place in (1, 2)] == [e.split(": ")[0] for e in found]
+
+
+def test_a_workflow_that_is_not_watched_needs_no_time_to_be_watched() -> None:
+    """A window of nothing skips the phase."""
+    assert () == broken(a_spec(a_written_step(1), strategy={"monitoring": {"window": "0s", "timeout": "0s"}}))
+
+
+@pytest.mark.parametrize(("timeout", "refused"), [("8760h", False), ("8760h1s", True)])
+def test_a_year_can_be_waited_for(timeout: str, *, refused: bool) -> None:
+    """And no longer."""
+    found = broken(a_spec(a_written_step(1, timeout=timeout)))
+
+    expected = (f"{STEPS}[0].timeout: 8760h1s is too long; at most 8760h can be waited for",)
+    assert (expected if refused else ()) == found
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"), [(1, "10m"), (3, "10m"), (4, "20m"), (10, "20m"), (11, "45m"), (256, "45m")]
+)
+def test_a_run_without_a_timeout_has_one_by_its_steps(steps: int, expected: str) -> None:
+    """As the table of the specification has it."""
+    assert expected == default_workflow_timeout(steps)
