@@ -42,7 +42,6 @@ RUN_OVER: Final = "workflow_timed_out"
 
 def begin(draft: Draft) -> None:
     """Enter the phase: look at the steps that depend on nothing."""
-    draft.ready = []
     draft.move_run("started", "started")
     for step in tuple(draft.steps):
         reconsider(draft, step.number)

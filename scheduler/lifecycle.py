@@ -13,6 +13,7 @@ from scheduler import commanding, controls, validating
 from scheduler.definition import Definition
 from scheduler.draft import Draft
 from scheduler.ending import fail, keep, stand_still
+from scheduler.executing import SKIPPED
 from scheduler.queueing import RANKS
 from schemas.messages import HoldWorkflow, ReleaseWorkflow
 from schemas.queue_state import QueueEntry
@@ -99,11 +100,10 @@ def plan(draft: Draft) -> None:
     """Record the plan, or every reason why there is none."""
     made = draft.plan
     draft.fields |= {"started_at": draft.now, "queue": None}
-    if made.errors or made.state is None:
+    if made.state is None:
         more = f" (and {len(made.errors) - 1} more)" if len(made.errors) > 1 else ""
         draft.fields["errors"] = made.errors
-        first = made.errors[0] if made.errors else "there is no spec"
-        fail(draft, "refused", reason="invalid_workflow", message=f"planning refused: {first}{more}"[:4096])
+        fail(draft, "refused", reason="invalid_workflow", message=f"planning refused: {made.errors[0]}{more}")
         return
     draft.fields |= {
         "plan": made.state,
@@ -124,9 +124,9 @@ def take_earlier(draft: Draft, steps: tuple[StepState, ...]) -> None:
     earlier = {step.number: step for step in steps if step.phase in {"completed", "skipped", "rolled_back"}}
     for step in tuple(draft.steps):
         known = earlier.get(step.number)
-        if known is not None and step.phase == "skipped" and step.reason == "skipped_by_person" and step.result is None:
+        if known is not None and step.reason == SKIPPED and step.result is None:
             draft.put(replace(step, result=known.result))
-    if draft.plan.definition.rerun_of and not draft.get("rerun_of"):
+    if draft.plan.definition.rerun_of != draft.get("rerun_of"):
         draft.fields["rerun_of"] = draft.plan.definition.rerun_of
 
 
@@ -137,11 +137,11 @@ def end_early(draft: Draft, seen: Definition) -> None:
         commanding.abandon_all(draft, reason="workflow_deleted")
         draft.move_run("cancelled", "cancelled", reason="workflow_deleted")
         stand_still(draft)
-    if seen.deleted and not draft.get("gone"):
+    if seen.deleted:
         draft.fields |= {"gone": True, "deleting": True, "held": False}
         draft.timers = {}
         draft.tell_run("deleted", reason="workflow_deleted")
-    elif seen.deleting and (draft.get("held") or (seen.held and not draft.get("deleting"))):
+    elif draft.get("held") or (seen.held and not draft.get("deleting")):
         draft.fields |= {"deleting": True, "held": False}
         draft.commands.append(ReleaseWorkflow())
     if draft.changed:

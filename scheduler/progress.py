@@ -9,7 +9,7 @@ from scheduler.ending import end, fail, outcome_of
 
 def go_on(draft: Draft) -> None:
     """Start what may start, and pass through as many phases as have nothing to wait for."""
-    before = ""
+    before: str | None = None
     while draft.phase != before:
         before = draft.phase
         if before == "validating" and validating.go_on(draft):
@@ -28,7 +28,7 @@ def _leave_executing(draft: Draft) -> None:
         _roll_back(draft)
     elif how == "cancelled":
         draft.fields["failure_reason"] = why
-        end(draft, "cancelled", outcome="cancelled", reason=reason, message=why)
+        end(draft, "cancelled", outcome="cancelled", reason="cancelled", message=why)
     elif how == "failed":
         fail(draft, "run_failed", reason=reason, message=why)
     elif draft.plan.window_ms:

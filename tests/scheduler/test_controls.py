@@ -223,6 +223,7 @@ def test_a_cancel_with_stop_lets_running_steps_end(reason: str) -> None:
     run.end(1)
 
     why = "cancelled by a person (stop)" + (": wrong cluster" if reason else "")
+    assert why == run.last.transitions[-1].message
     assert ("executing", "cancelled", "cancelled", why) == (
         asked.phase,
         asked.closing,
@@ -483,6 +484,18 @@ def test_a_run_that_has_ended_cannot_be_cancelled() -> None:
     run.ask(cancel={"mode": "stop"})
 
     assert ({"cancel": OVER}, "", "completed") == (run.state.refusals, run.state.control.cancel, run.state.phase)
+
+
+@pytest.mark.parametrize("control", [{"paused": True}, {"cancel": {"mode": "stop"}}], ids=["pause", "cancel"])
+def test_a_version_that_asks_once_more_for_what_was_refused_is_noted(control: dict[str, Any]) -> None:
+    """So that it cannot come again, late, when the phase is another."""
+    run = Run(a_workflow())
+    run.end(1)
+    run.ask(generation=2, **control)
+
+    run.ask(generation=2, **control)
+
+    assert run.version == run.state.object_version
 
 
 def test_what_a_person_writes_is_kept_to_a_length() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.messages import CreateExecution, DeleteExecution, ReleaseWorkflow
+from scheduler.decide import decide
+from scheduler.inputs import Input
+from scheduler.plan import make
+from schemas.messages import Cause, CreateExecution, DeleteExecution, ReleaseWorkflow
 from schemas.names import FINALIZER
 from tests.scheduler.builders import Run, a_step, a_workflow, definition_of
 
@@ -109,6 +112,39 @@ def test_a_run_whose_object_is_deleted_is_cancelled_in_any_phase(
         each.phase for each in (*run.state.steps, *run.state.dry_runs, *run.state.rollbacks)
     }
     assert 500 == run.state.object_version
+    cancelled = {"cancelled"} & {step.phase for step in run.state.steps}
+    assert not cancelled or "workflow_deleted" in {step.reason for step in run.state.steps}
+
+
+def test_an_object_that_is_deleted_before_our_finalizer_is_on_is_let_go_all_the_same() -> None:
+    """The command that puts it on may be on its way."""
+    run = executing()
+
+    run.take(definition_of(a_workflow(version=500, metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})))
+
+    assert (False, True) == (run.state.held, ReleaseWorkflow() in run.last.commands)
+
+
+def test_what_an_object_asks_for_that_is_being_deleted_is_not_looked_at() -> None:
+    """It is not refused either: it goes with the object."""
+    run = executing()
+    asks = {"control": {"paused": True, "cancel": {"mode": "stop"}, "rollback": {}}}
+
+    run.take(definition_of(a_workflow(version=500, metadata=GOING, **asks)))
+
+    assert {} == run.state.refusals
+
+
+def test_a_new_object_that_is_gone_already_is_told_as_cancelled_and_deleted() -> None:
+    """Only its tombstone was ever seen."""
+    plan = make(definition_of(a_workflow(), deleted=True))
+    cause = Cause("message-1", 1, "whatever")
+
+    decision = decide(plan, None, [Input(cause=cause, time_ms=5, fact=plan.definition)]).decision
+
+    assert decision is not None
+    assert ["cancelled", "deleted"] == [t.what for t in decision.transitions if t.what]
+    assert ("cancelled", True, ()) == (decision.state.phase, decision.state.gone, decision.commands)
 
 
 def test_what_is_given_up_with_the_object_is_deleted_should_it_show_up() -> None:

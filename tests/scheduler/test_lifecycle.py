@@ -39,6 +39,14 @@ def test_a_run_without_a_place_waits_for_its_turn(strategy: dict[str, Any], rank
     assert [] == run.told()
 
 
+def test_a_run_with_a_place_was_never_queued() -> None:
+    """It begins in the decision that takes it in."""
+    run = Run(a_workflow())
+
+    assert ("", "planning") == (run.last.transitions[0].before, run.last.transitions[0].after)
+    assert "queued" not in run.state.phase_times
+
+
 def test_a_run_that_cannot_be_read_waits_like_any_other() -> None:
     """Its errors are told when its turn has come."""
     definition = definition_of(a_workflow(metadata=CREATED) | {"spec": {}})
@@ -133,6 +141,11 @@ def test_the_plan_is_recorded_with_what_it_was_made_of() -> None:
             "there is no step 9; the steps are 1, 2, 3 (and 2 more)",
             id="several",
         ),
+        pytest.param(
+            a_workflow(a_step(1, after=(9,)), a_step(2, after=(8,))),
+            "there is no step 9; the steps are 1, 2 (and 1 more)",
+            id="two",
+        ),
     ],
 )
 def test_a_workflow_that_planning_refuses_has_failed(workflow: dict[str, Any], message: str) -> None:
@@ -144,15 +157,6 @@ def test_a_workflow_that_planning_refuses_has_failed(workflow: dict[str, Any], m
     assert (run.plan.errors, False, None) == (run.state.errors, run.state.held, run.state.plan)
     assert ("invalid_workflow", why) == (run.last.transitions[-1].reason, run.last.transitions[-1].message)
     assert ((), run.last.now) == (run.last.commands, run.state.started_at)
-
-
-def test_a_long_error_is_cut() -> None:
-    """The state stays small."""
-    spec = {"workflowDefinition": {"name": "x", "version": "1", "steps": [a_step(1, action="x" * 64)] * 40}}
-    run = Run(a_workflow() | {"spec": spec})
-
-    assert len(run.state.failure_reason) <= 4096
-    assert "failed" == run.state.phase
 
 
 def test_a_run_whose_log_was_lost_in_the_middle_fails() -> None:
