@@ -13,6 +13,7 @@ from scheduler import commanding
 from scheduler.backoff import delay_ms
 from scheduler.draft import Draft
 from scheduler.expressions import ExpressionError, holds, steps_in
+from scheduler.inputs import ERROR_LIMIT
 from scheduler.orders import order_of
 from scheduler.scope import scope_of
 from schemas import durations
@@ -126,14 +127,18 @@ def _lets_through(step: StepState) -> bool:
 
 
 def _skip(draft: Draft, number: int, reason: str, message: str) -> bool:
-    message = message[:1024]
+    message = _short(message)
     draft.move_step(number, "skipped", "skipped", reason=reason, message=message, error=message)
     return True
 
 
 def _fail_before_start(draft: Draft, number: int, reason: str, message: str) -> None:
-    message = message[:1024]
+    message = _short(message)
     draft.move_step(number, "failed", "failed", reason=reason, message=message, error=message)
+
+
+def _short(message: str) -> str:
+    return message[:ERROR_LIMIT]
 
 
 def _start(draft: Draft, number: int) -> None:
@@ -167,18 +172,18 @@ def _is_true(draft: Draft, expression: str, *, ended: int = 0) -> bool:
     return holds(expression, scope_of(draft, steps_in(expression), ended=ended))
 
 
-def _unmet(draft: Draft, number: int, unmet: Condition, reason: str, *, executed: bool, **known: Any) -> None:
+def _unmet(draft: Draft, number: int, unmet: Condition, reason: str, *, executed: bool) -> None:
     """A condition of the step does not hold: do what it says."""
-    message = (unmet.message or f"the condition does not hold: {unmet.expression}")[:1024]
+    message = _short(unmet.message or f"the condition does not hold: {unmet.expression}")
     if unmet.on_failure == "skip":
-        draft.move_step(number, "skipped", "skipped", reason=reason, message=message, error=message, **known)
+        draft.move_step(number, "skipped", "skipped", reason=reason, message=message, error=message)
         settle(draft, number)
         return
     again = unmet.on_failure == "retry" and (not executed or commanding.idempotent(draft.plan.step(number).action))
     if unmet.on_failure == "rollback":  # planning refuses it where the strategy is none
         name = draft.plan.step(number).name or draft.plan.step(number).action
         close(draft, "rolled_back", "condition_failed", f"step {number} ({name}) asks for a rollback: {message}")
-    fail(draft, number, reason, message, again=again, **known)
+    fail(draft, number, reason, message, again=again)
 
 
 def fail(draft: Draft, number: int, reason: str, message: str, *, again: bool, **known: Any) -> None:
@@ -209,7 +214,7 @@ def complete(draft: Draft, number: int, **known: Any) -> None:
     try:
         unmet = _first_unmet(draft, draft.plan.step(number).post_conditions, ended=number)
     except ExpressionError as error:
-        fail(draft, number, "expression_failed", str(error)[:1024], again=False)
+        fail(draft, number, "expression_failed", _short(str(error)), again=False)
         return
     if unmet is not None:
         _unmet(draft, number, unmet, "postcondition_failed", executed=True)
@@ -228,7 +233,7 @@ def end_step(draft: Draft, number: int, why: str, message: str = "") -> None:
         ended_by_command(draft, number)
 
 
-def ended_by_command(draft: Draft, number: int, **known: Any) -> None:
+def ended_by_command(draft: Draft, number: int) -> None:
     """The end that was commanded has come, or is not waited for any more."""
     draft.disarm(commanding.timer("execute", number))
     step = draft.step(number)
@@ -236,12 +241,12 @@ def ended_by_command(draft: Draft, number: int, **known: Any) -> None:
         limit = durations.render(draft.plan.timeouts[number] / 1000)
         when = "when the time of the run was over" if draft.get("closing_reason") == RUN_OVER else f"after {limit}"
         message = f"it had not ended {when} and was ended"
-        fail(draft, number, "timed_out", message, again=commanding.idempotent(draft.plan.step(number).action), **known)
+        fail(draft, number, "timed_out", message, again=commanding.idempotent(draft.plan.step(number).action))
     elif step.ending == "skipped":
-        draft.move_step(number, "skipped", "skipped", reason=SKIPPED, message=step.error, **known)
+        draft.move_step(number, "skipped", "skipped", reason=SKIPPED, message=step.error)
         settle(draft, number)
     else:
-        draft.move_step(number, "cancelled", "cancelled", reason="cancelled", **known)
+        draft.move_step(number, "cancelled", "cancelled", reason="cancelled")
         settle(draft, number)
 
 
