@@ -24,8 +24,8 @@ TIMER: Final[dict[str, str]] = {"execute": "step", "dry_run": "dry", "rollback":
 UNSEEN_MS: Final = 2 * 60 * 1000
 """How long an execution is waited for whose end is wanted and whose creation was not seen. The bridge does not create
 it any more; whoever made it before, and a watcher that was away, have told of it by then."""
-_LIMITS: Final[dict[str, str]] = {"execute": "workflow", "dry_run": "phase"}
-"""The timer of the run that an execution must not outlive."""
+_LIMITS: Final[dict[str, str]] = {"execute": "workflow", "dry_run": "phase", "rollback": "workflow"}
+"""The timer of the run that an execution must not outlive; when a run rolls back it has none any more."""
 LOST_LIMIT: Final = 16
 """Attempts of a step whose executions may still show up that are kept in mind, beside the last one."""
 
@@ -58,9 +58,8 @@ def create(draft: Draft, number: int, attempt: int, purpose: Purpose, order: Ord
     """
     definition = draft.plan.definition
     hold = purpose != "dry_run" and not idempotent(order.action)
-    left = draft.timers.get(_LIMITS.get(purpose, ""), 0)
+    left = draft.timers.get(_LIMITS[purpose], 0)
     timeout = min(order.timeout_ms, max(left - draft.now, 1000)) if left else order.timeout_ms
-    approval = draft.get("approval")
     draft.commands.append(
         CreateExecution(
             name=execution_name(definition.ref.name, number, attempt, purpose),
@@ -73,7 +72,7 @@ def create(draft: Draft, number: int, attempt: int, purpose: Purpose, order: Ord
             timeout=durations.render(timeout / 1000),
             idempotency_key=idempotency_key(definition.ref.uid, number, attempt, purpose),
             hold=hold,
-            approved=approval is not None and approval.verdict == "approved",
+            approved=draft.get("approval") is not None,  # a rejected run executes nothing
             rendered=order.rendered,
             derived=order.derived,
         )
@@ -130,7 +129,7 @@ def abandon(draft: Draft, state: StepState | SideState, purpose: Purpose, **chan
 
 def release(draft: Draft, state: StepState | SideState, purpose: Purpose, *, gone: bool) -> None:
     """Command that our finalizer is taken off an execution, if it carries one and is not gone."""
-    if state.held and state.execution_uid and not gone:
+    if state.held and not gone:
         draft.commands.append(
             ReleaseExecution(name=name_of(draft, state, purpose), uid=state.execution_uid, step=state.number)
         )

@@ -250,6 +250,18 @@ def retried(**fields: Any) -> Run:
     return Run(a_workflow(a_step(1, timeout="30s", maxRetries=5, **again, **fields), a_step(2, timeout="1h")))
 
 
+def test_an_execution_that_nobody_has_seen_is_waited_for_for_two_minutes() -> None:
+    """It keeps its place until then; its step has timed out after that."""
+    run = Run(a_workflow(a_step(1, timeout="30s", criticalStep=False), a_step(2, after=(1,))))
+    run.wait_for("step:1")
+    waits = (run.phases()[1], run.state.in_flight, run.state.timers["step:1"] - run.last.now)
+
+    run.wait_for("step:1")
+
+    assert ("executing", 1, 120_000) == waits
+    assert ({1: "failed", 2: "skipped"}, 1) == (run.phases(), run.state.steps[0].abandoned)
+
+
 def test_every_attempt_that_was_given_up_unseen_is_deleted_should_it_show_up() -> None:
     """Nobody watched for a while: none of them may go on beside the newest."""
     run = retried()

@@ -147,6 +147,42 @@ def test_a_new_object_that_is_gone_already_is_told_as_cancelled_and_deleted() ->
     assert ("cancelled", True, ()) == (decision.state.phase, decision.state.gone, decision.commands)
 
 
+def test_every_step_and_rollback_that_has_not_ended_is_cancelled_with_the_object() -> None:
+    """Pending, in flight or waiting for a retry; each is told, with the reason and the time."""
+    slow = {"maxRetries": 1, "retryPolicy": {"initialDelay": "5m"}}
+    run = Run(a_workflow(a_step(1), a_step(2, **slow), a_step(3, after=(1,))))
+    run.fail(2)
+
+    run.take(definition_of(a_workflow(version=500, metadata=GOING)))
+
+    assert ["1 cancelled", "2 cancelled", "3 cancelled", "cancelled"] == run.told()[-4:]
+    assert [("cancelled", "workflow_deleted", run.last.now)] * 3 == [
+        (step.phase, step.reason, step.ended_at) for step in run.state.steps
+    ]
+
+
+def test_every_rollback_that_has_not_ended_is_cancelled_with_the_object() -> None:
+    """One waits for its retry, one was commanded to end, one is pending."""
+    slow = {"maxRetries": 1, "retryPolicy": {"initialDelay": "5m"}}
+    timed = {"rollbackSpec": UNDO["rollbackSpec"] | {"timeout": "30s"}}
+    steps = (a_step(1, **UNDO), a_step(2, after=(1,), **timed), a_step(3, after=(1,), **UNDO, **slow))
+    run = Run(a_workflow(*steps, a_step(4, after=(2, 3)), executionStrategy={"rollbackStrategy": "automatic"}))
+    for step in (1, 2, 3):
+        run.end(step)
+    run.fail(4)
+    run.see(2, purpose="rollback")
+    run.fail(3, purpose="rollback")
+    run.wait_for("undo:2")
+    before = [side.phase for side in run.state.rollbacks]
+
+    run.take(definition_of(a_workflow(version=500, metadata=GOING)))
+
+    assert ["pending", "executing", "waiting_retry", "skipped"] == before
+    assert [("cancelled", "workflow_deleted", run.last.now, "")] * 3 == [
+        (side.phase, side.reason, side.ended_at, side.ending) for side in run.state.rollbacks[:3]
+    ]
+
+
 def test_what_is_given_up_with_the_object_is_deleted_should_it_show_up() -> None:
     """Its creation was under way, of whatever kind it is."""
     run = rolling_back()

@@ -8,7 +8,7 @@ import pytest
 
 from scheduler.draft import Draft
 from scheduler.executing import close
-from schemas.messages import CommandRefused
+from schemas.messages import CommandRefused, ReleaseExecution
 from tests.scheduler.builders import Run, a_step, a_workflow, an_execution
 
 NOT_CRITICAL = {"criticalStep": False}
@@ -269,6 +269,16 @@ def test_an_execution_that_nobody_has_seen_is_waited_for_where_anything_begins_a
         run.state.phase if waits else "terminal",
     )
     assert waits or run.state.phase in {"failed", "cancelled"}
+
+
+def test_an_execution_that_is_gone_needs_no_release() -> None:
+    """It was held, and its end is in the tombstone."""
+    run = Run(a_workflow(a_step(1, action="restart_pod", parameters={"pod": "a", "namespace": "b"})))
+
+    run.end(1, deleted=True)
+
+    assert ("completed", False) == (run.phases()[1], run.state.steps[0].held)
+    assert not [command for command in run.commands() if isinstance(command, ReleaseExecution)]
 
 
 def test_a_step_that_was_decided_on_is_not_decided_on_again_when_the_run_opens() -> None:
