@@ -85,7 +85,7 @@ def _still_there(draft: Draft, seen: Execution) -> None:
         return
     commanding.put(draft, state, seen.purpose, execution_version=seen.version, leaving=True)
     if state.ending:
-        _ended_by_command(draft, seen.step, seen.purpose)
+        _ENDED_BY_COMMAND[seen.purpose](draft, seen.step)
     else:
         commanding.release(draft, commanding.current(draft, seen.step, seen.purpose), seen.purpose, gone=False)
 
@@ -124,23 +124,23 @@ def _end_rollback(draft: Draft, seen: Execution) -> None:
 
 
 def _end_dry_run(draft: Draft, seen: Execution) -> None:
+    if draft.side("dry_run", seen.step).ending and seen.ending != "completed":
+        validating.dry_run_ended(draft, seen.step)
+        return
     validating.take_dry_run(draft, seen)
 
 
 _END = {"execute": _end_step, "rollback": _end_rollback, "dry_run": _end_dry_run}
+_ENDED_BY_COMMAND = {
+    "execute": executing.ended_by_command,
+    "rollback": rolling_back.ended_by_command,
+    "dry_run": validating.dry_run_ended,
+}
 
 
 def _may_try_again(seen: Execution, action: str) -> bool:
     """Whether trying again is safe and may help: nothing was executed, or doing it twice is doing it once."""
     return seen.retryable and (not seen.executed or commanding.idempotent(action))
-
-
-def _ended_by_command(draft: Draft, number: int, purpose: Purpose) -> None:
-    """Of a dry run it is never waited for."""
-    if purpose == "execute":
-        executing.ended_by_command(draft, number)
-    else:
-        rolling_back.ended_by_command(draft, number)
 
 
 def take_refusal(draft: Draft, seen: CommandRefused) -> None:
@@ -156,14 +156,15 @@ def take_refusal(draft: Draft, seen: CommandRefused) -> None:
     if seen.command == "delete_execution":
         if not state.ending or seen.uid not in {"", state.execution_uid}:
             return  # of an earlier attempt, or an orphan
-        if not commanding.idempotent(_action_of(draft, seen)):  # it is held, and the delete would have let it go
+        # It is held, and the delete would have let it go.
+        if seen.purpose != "dry_run" and not commanding.idempotent(_action_of(draft, seen)):
             name = commanding.name_of(draft, state, seen.purpose)
             draft.commands.append(ReleaseExecution(name=name, uid=state.execution_uid, step=seen.step))
-        _ended_by_command(draft, seen.step, seen.purpose)
+        _ENDED_BY_COMMAND[seen.purpose](draft, seen.step)
     elif seen.command == "create_execution" and state.attempt == seen.attempt and not state.execution_uid:
         commanding.put(draft, state, seen.purpose, held=False)
         if state.ending:
-            _ended_by_command(draft, seen.step, seen.purpose)
+            _ENDED_BY_COMMAND[seen.purpose](draft, seen.step)
             return
         _not_created(draft, seen, seen.message[:ERROR_LIMIT])
 

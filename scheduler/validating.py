@@ -157,12 +157,20 @@ def take_dry_run(draft: Draft, seen: Execution) -> None:
 
 
 def dry_run_over(draft: Draft, number: int) -> None:
-    """The time of a dry run is over: end it, and count it as failed."""
+    """The time of a dry run is over: command its end; of one that has not shown up since, give it up."""
     side = draft.side("dry_run", number)
-    if side.execution_uid:
-        commanding.delete(draft, side, "dry_run")
-    else:
+    if side.ending:
         commanding.abandon(draft, side, "dry_run")
+        dry_run_ended(draft, number)
+        return
+    draft.put_side("dry_run", replace(side, ending="timed_out"))
+    if commanding.end(draft, side, "dry_run", last=False):
+        dry_run_ended(draft, number)
+
+
+def dry_run_ended(draft: Draft, number: int) -> None:
+    """The end that was commanded has come, or is not waited for any more."""
+    draft.disarm(commanding.timer("dry_run", number))
     side = draft.side("dry_run", number)
     _end_dry_run(draft, side, "failed", "timed_out", "the dry run did not end in time and was ended")
 
@@ -174,7 +182,8 @@ def refuse_dry_run(draft: Draft, number: int, reason: str, message: str) -> None
 
 
 def _end_dry_run(draft: Draft, side: SideState, phase: Any, reason: str, error: str, **known: Any) -> None:
-    draft.put_side("dry_run", replace(side, phase=phase, reason=reason, error=error, ended_at=draft.now, **known))
+    ended = replace(side, phase=phase, reason=reason, error=error, ended_at=draft.now, ending="", **known)
+    draft.put_side("dry_run", ended)
 
 
 def _dry_runs_done(draft: Draft) -> bool:

@@ -244,3 +244,41 @@ def test_an_attempt_that_failed_has_no_result_of_the_one_before() -> None:
     run.fail(1)
 
     assert ("failed", None, 0) == (run.phases()[1], run.state.steps[0].result, run.state.steps[0].affected)
+
+
+def test_a_dry_run_past_its_time_keeps_its_place_until_it_has_ended() -> None:
+    """That of a skipped step fails nothing, so that others start: not beside it, where the limit is one."""
+    strategy = {"dryRunFirst": True, "parallelismLimit": 1}
+    run = Run(a_workflow(a_step(1, timeout="30s"), a_step(2), executionStrategy=strategy))
+    run.see(1, purpose="dry_run")
+    run.ask(overrides=[SKIP])
+
+    run.wait_for("dry:1")
+    in_doubt = (run.creates()[-1].step, run.state.in_flight)
+    run.see(1, purpose="dry_run", deleted=True)
+
+    assert (1, 1) == in_doubt
+    assert (2, 1) == (run.creates()[-1].step, run.state.in_flight)
+    assert ("failed", "timed_out") == (run.state.dry_runs[0].phase, run.state.dry_runs[0].reason)
+
+
+def test_a_refusal_to_delete_a_dry_run_ends_it() -> None:
+    """It carries no finalizer, whatever its action."""
+    run = Run(a_workflow(a_step(1, timeout="30s", **POD), executionStrategy={"dryRunFirst": True}))
+    run.see(1, purpose="dry_run")
+    run.wait_for("dry:1")
+
+    run.take(
+        CommandRefused(
+            workflow=run.last.workflow,
+            command_id="x",
+            command="delete_execution",
+            step=1,
+            purpose="dry_run",
+            uid="dry-run-1-1",
+            reason="forbidden",
+        )
+    )
+
+    assert ("failed", "failed") == (run.state.dry_runs[0].phase, run.state.phase)
+    assert not any(isinstance(command, ReleaseExecution) for command in run.commands())
