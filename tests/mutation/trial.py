@@ -53,11 +53,16 @@ class Reach(msgspec.Struct, dict=True):
     failing: list[str]
 
     def tests_of(self, module: str, line: int) -> list[str]:
-        """Return the tests that call this function; of none the module's; of none, all. The nearest first."""
-        found = self.calls.get(f"{module}:{line}") or {
+        """Return the tests that call this function, the nearest first.
+
+        When none does (it runs while the module is loaded, or is no function): all, with those of the module in front.
+        """
+        found = set(self.calls.get(f"{module}:{line}", ()))
+        near = found or {
             test for place, tests in self.calls.items() if place.startswith(f"{module}:") for test in tests
         }
-        return sorted(found or self.seconds, key=lambda test: (self.breadth[test], self.seconds[test], test))
+        order = {test: (test not in near, self.breadth[test], self.seconds[test], test) for test in self.seconds}
+        return sorted(found or order, key=order.__getitem__)
 
     @cached_property
     def breadth(self) -> Counter[str]:

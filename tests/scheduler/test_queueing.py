@@ -131,11 +131,62 @@ def test_places_that_take_all_that_were_read_leave_the_others_unnamed() -> None:
 
 
 def test_priority_goes_before_age() -> None:
-    """The youngest critical one is before the oldest normal one; low comes last."""
-    ranked = [an_entry(priority, priority) for priority in ("critical", "high", "normal", "low")]
-    waiting = sorted([an_entry("low", "low", age=90), an_entry("normal", age=60), *ranked[:2]])
+    """Each of these is older than every one of a higher priority."""
+    ages: dict[Priority, int] = {"critical": 0, "high": 10, "normal": 20, "low": 30}
+    happened = [asks(an_entry(priority, priority, age)) for priority, age in ages.items()]
 
-    assert [entry.uid for entry in ranked] == [entry.uid for entry in waiting]
+    found = decided(None, *reversed(happened), limit=4)
+
+    assert found is not None
+    assert tuple(ages) == found.admitted
+
+
+def test_of_two_requests_of_one_run_the_first_is_taken() -> None:
+    """The causes stay in the order in which they came."""
+    changed = Request(an_entry("a", "low"), Cause("a asks again", 2, "test"))
+
+    found = decided(a_queue("xy"), asks(B), asks(A), changed)
+
+    assert found is not None
+    assert ["b asks", "a asks"] == [cause.id for cause in found.causes]
+    assert (A, B) == found.state.waiting
+
+
+def test_a_limit_that_changes_nothing_else_is_no_decision() -> None:
+    """It is in the next one."""
+    assert decided(a_queue("x"), limit=LIMIT + 1) is None
+
+
+@pytest.mark.parametrize(
+    ("waiting", "expected"),
+    [
+        pytest.param([A, B, C], False, id="as many as can be named"),
+        pytest.param([A, B, C, D], OTHERS, id="one more"),
+    ],
+)
+@pytest.mark.parametrize("read", [False, True], ids=["who asks", "who is read"])
+def test_others_are_out_of_sight_only_where_not_all_can_be_named(
+    waiting: list[QueueEntry], *, read: bool, expected: bool
+) -> None:
+    """Three can be."""
+    found = (
+        decided(a_queue("xy", overflow=True), refill=waiting)
+        if read
+        else decided(a_queue("xy"), *(asks(entry) for entry in waiting))
+    )
+
+    assert ("", "xy", "abc", expected) == shown(found)
+
+
+@pytest.mark.parametrize(("named", "room", "expected"), [(1, 3, True), (2, 4, False), (1, 2, False), (2, 5, True)])
+def test_the_log_is_read_when_less_than_half_as_many_are_named_as_can_be(
+    named: int, room: int, *, expected: bool
+) -> None:
+    """And only where there are others."""
+    waiting = (A, B)[:named]
+
+    assert expected == needs_refill(QueueState(waiting=waiting, overflow=True), room=room)
+    assert not needs_refill(QueueState(waiting=waiting), room=room)
 
 
 @pytest.mark.parametrize(
