@@ -26,7 +26,7 @@ STEERING = ("approve", "reject", "pause", "resume", "cancel", "skip", "retry", "
         ("kubectl-kubernaut", "kubectl kubernaut"),
         ("/home/a/bin/kubectl-kubernaut", "kubectl kubernaut"),
         ("kubectl-kubernaut.exe", "kubectl kubernaut"),
-        ("/work/kubernaut/__main__.py", "kubernaut"),
+        ("/opt/kubernaut/__main__.py", "kubernaut"),
         ("pytest", "kubernaut"),
         ("", "kubernaut"),
     ],
