@@ -1,153 +1,107 @@
-"""Properties of `decide` against a deliberately naive model: any graph, any order, repeats, late and lost messages."""
+"""Where nothing but the workflow and the executor decides, a run ends as the naive model says, in any order."""
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any
-
-import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler import graph
-from scheduler.decide import decide
-from scheduler.inputs import Execution, Place
-from schemas.messages import STEP_EVENTS, WORKFLOW_EVENTS, CreateExecution, Decision, encode
-from tests.scheduler.builders import Run, a_step, a_workflow, an_execution
-from tests.scheduler.test_graph import acyclic
+from schemas.messages import RunCheck
+from tests.scheduler import guarantees
+from tests.scheduler.any_workflow import models, workflows
+from tests.scheduler.fake_cluster import Made
+from tests.scheduler.model import Model, Word
+from tests.scheduler.profiles import LONG, quick
+from tests.scheduler.world import ROUNDS, Choose, World
 
 
-@st.composite
-def workflows(pick: st.DrawFn) -> tuple[dict[str, Any], graph.Graph]:
-    """A workflow of any acyclic graph, some steps not critical, any limit, either order."""
-    edges = pick(acyclic())
-    steps = [
-        a_step(number, after=tuple(sorted(before)), criticalStep=pick(st.booleans()))
-        for number, before in edges.items()
-    ]
-    spec = {
-        "executionStrategy": {"parallelismLimit": pick(st.integers(1, 5))},
-        "adaptiveOrchestration": {"optimizationEnabled": pick(st.booleans())},
-    }
-    return a_workflow(*steps, **spec), edges
+@quick(100)
+@given(models(most=10 if LONG else 6), st.data(), st.lists(st.integers(0, 5), max_size=60))
+def test_a_run_that_nobody_disturbs_ends_as_the_model_says(model: Model, data: st.DataObject, order: list[int]) -> None:
+    """Whatever the order in which the cluster, the bridge and the line do their part."""
+    world = World(data.draw(workflows(model, hurried=False)))
+
+    _run(world, model, lambda count: order.pop() % count if order else 0)
+
+    _ended_as_expected(world, model)
+    world.settle()
+    guarantees.check_end(world)
 
 
-def expected_end(edges: graph.Graph, fails: set[int], critical: set[int]) -> tuple[str, dict[int, str]] | None:
-    """The naive model: how each step ends when no critical step fails; None when one does."""
-    phases: dict[int, str] = {}
-    for level in graph.waves(edges):
-        for number in level:
-            if any(phases[d] != "completed" for d in edges[number]):
-                phases[number] = "skipped"
-            else:
-                phases[number] = "failed" if number in fails else "completed"
-    if any(phases[number] == "failed" for number in critical):
-        return None
-    return ("partial_success" if "failed" in phases.values() else "success"), phases
+def _run(world: World, model: Model, choose: Choose) -> None:
+    """Let everything happen, one thing at a time, until the run is over; time passes only when nothing else can."""
+    world.watch()
+    for _ in range(ROUNDS):
+        acts = world.acts(choose, lambda made: _fate(model, made), lambda check: _passes(model, check))
+        if acts:
+            acts[choose(len(acts))]()
+        elif world.ended:
+            return
+        else:
+            world.pass_time(max(world.due() - world.clock, 1))
+    raise AssertionError(f"not over after {ROUNDS} rounds: {world.state}")
 
 
-class World:
-    """A cluster with a bad line: every version of every execution, told in any order, any number of times."""
-
-    def __init__(self, run: Run, fails: set[int]) -> None:
-        self.run = run
-        self.fails = fails
-        self.told: list[Execution] = []
-        self.untold: list[Execution] = []
-        self.seen = 0
-        self.in_flight_most = 0
-
-    def carry_out(self) -> None:
-        """Create what was commanded, once, and let it end some time."""
-        creates = self.run.creates()
-        for create in creates[self.seen :]:
-            end = "failed" if create.step in self.fails else "completed"
-            for phase in ("", "executing", end):
-                self.run.version += 1
-                self.untold.append(an_execution(create, phase, version=self.run.version))
-        self.seen = len(creates)
-        self.in_flight_most = max(self.in_flight_most, self.run.last.state.in_flight)
+def _passes(model: Model, check: RunCheck) -> bool:
+    return model.checks[int(check.check.removeprefix("check-")) - 1][1] if check.check.startswith("check-") else True
 
 
-@settings(max_examples=100, deadline=None)
-@given(workflows(), st.data())
-def test_every_run_ends_as_the_model_says_whatever_the_order_of_messages(
-    drawn: tuple[dict[str, Any], graph.Graph], data: st.DataObject
-) -> None:
-    """No step before its dependencies, none twice, the limit kept, the end as the model has it."""
-    workflow, edges = drawn
-    steps = workflow["spec"]["workflowDefinition"]["steps"]
-    critical = {step["stepNumber"] for step in steps if step["criticalStep"]}
-    fails = data.draw(st.sets(st.sampled_from(sorted(edges)), max_size=3), label="fails")
-    world = World(Run(workflow, tick=1), fails)
-    world.carry_out()
-    while world.untold:
-        batch = data.draw(st.lists(st.sampled_from([*world.untold, *world.told]), min_size=1, max_size=4), label="told")
-        world.run.take(*batch)
-        world.told += batch
-        world.untold = [fact for fact in world.untold if fact not in world.told and not _overtaken(fact, world.told)]
-        world.carry_out()
-
-    run = world.run
-    limit = workflow["spec"]["executionStrategy"]["parallelismLimit"]
-    starts = Counter(create.step for create in run.creates())
-    assert all(count == 1 for count in starts.values())
-    assert world.in_flight_most <= limit
-    _starts_after_what_it_needs(run.decisions, edges)
-    expected = expected_end(edges, fails, critical)
-    if expected is None:
-        assert ("failed", "failed") == (run.last.state.phase, run.last.state.outcome)
+def _fate(model: Model, made: Made) -> Word:
+    """What the executor makes of it; nothing where it never ends."""
+    step, attempt = model.steps[made.create.step], made.create.attempt
+    if made.create.purpose == "dry_run":
+        word = (model.dry_runs or {}).get(step.number, "ok 1")
     else:
-        assert ("completed", *expected) == (run.last.state.phase, run.last.state.outcome, run.phases())
-    assert 0 == run.last.state.in_flight
-    assert len(edges) == run.last.state.settled
+        fates = step.fates if made.create.purpose == "execute" else step.undo_fates
+        word = fates[attempt - 1] if attempt <= len(fates) else "ok 1"
+    return "" if word == "never ends" else word
 
 
-@settings(max_examples=100, deadline=None)
-@given(workflows(), st.data())
-def test_a_replay_of_the_causes_gives_the_same_decisions_byte_for_byte(
-    drawn: tuple[dict[str, Any], graph.Graph], data: st.DataObject
-) -> None:
-    """Only the causes, in their order, are needed (G10)."""
-    run = Run(drawn[0], tick=1)
-    inputs = [run.input(run.plan.definition), run.input(Place(admitted=True))]
-    first = decide(run.plan, None, inputs).decision
-    assert first is not None
-    chain, replayed = [first], [first]
-    batches = [inputs]
-    for _ in range(8):
-        creates = [c for d in chain for c in d.commands if isinstance(c, CreateExecution)]
-        facts = [
-            an_execution(create, data.draw(st.sampled_from(["", "executing", "completed", "failed"])), version=version)
-            for version, create in enumerate(
-                data.draw(st.lists(st.sampled_from(creates), max_size=3)) if creates else [], 7
-            )
-        ]
-        batch = [run.input(fact) for fact in facts]
-        verdict = decide(run.plan, chain[-1], batch)
-        if verdict.decision:
-            chain.append(verdict.decision)
-            batches.append(batch)
-
-    for batch in batches[1:]:
-        previous = msgspec.json.decode(encode(replayed[-1]), type=Decision)
-        again = decide(run.plan, previous, batch).decision
-        assert again is not None
-        replayed.append(again)
-
-    assert [encode(d) for d in chain] == [encode(d) for d in replayed]
+def _ended_as_expected(world: World, model: Model) -> None:
+    state = world.state
+    phases = {step.number: step.phase for step in state.steps}
+    if refused := model.refused():
+        assert ("failed", set(phases.values())) == (state.phase, {"cancelled"})
+        assert refused in {each.reason for decision in world.chain for each in decision.transitions}
+    elif not model.closers():
+        ends = {number: model.end_of(number) for number in model.steps}
+        assert {number: end.phase for number, end in ends.items()} == phases
+        assert {number: end.retries for number, end in ends.items()} == {s.number: s.retries for s in state.steps}
+        outcome = "partial_success" if "failed" in phases.values() else "success"
+        assert ("completed", outcome) == (state.phase, state.outcome)
+    else:
+        assert ("failed", "failed") == (state.phase, state.outcome)
+        assert any(phases[step.number] == "failed" for step in model.closers())
+        for number, phase in phases.items():
+            assert phase in _may_end(model, number), number
+        rolls_back = model.rolls_back()
+        assert rolls_back is None or rolls_back == bool(state.rollbacks)
+        _undone_as_expected(world, model)
 
 
-def _overtaken(fact: Execution, told: list[Execution]) -> bool:
-    return any(other.uid == fact.uid and other.version > fact.version for other in told)
+def _may_end(model: Model, number: int) -> set[str]:
+    """How a step may end in a run that ends early: not at all, or as it would have, maybe without its last retries."""
+    end = model.end_of(number)
+    return (
+        {end.phase, "cancelled"}
+        | ({"failed"} if end.troubled else set())
+        | ({"rolled_back"} if end.phase == "completed" else set())
+    )
 
 
-def _starts_after_what_it_needs(decisions: list[Decision], edges: graph.Graph) -> None:
-    ended: set[int] = set()
-    for decision in decisions:
-        assert {t.what for t in decision.transitions if t.what} <= {*WORKFLOW_EVENTS, *STEP_EVENTS}
-        done_here = {t.step for t in decision.transitions if t.entity == "step" and t.what == "completed"}
-        for command in decision.commands:
-            if isinstance(command, CreateExecution):
-                assert edges[command.step] <= ended | done_here
-        ended |= done_here
+def _undone_as_expected(world: World, model: Model) -> None:
+    """Every completed step that can be undone was, if its rollback may succeed."""
+    state = world.state
+    if not state.rollbacks:
+        assert "rolled_back" not in {step.phase for step in state.steps}
+        return
+    failed = False
+    for step, side in zip(state.steps, state.rollbacks, strict=True):
+        planned = model.steps[step.number]
+        if step.phase not in {"completed", "rolled_back"}:
+            assert "not_done" == side.reason
+        elif not model.undo_of(planned):
+            assert ("completed", "no_rollback_spec") == (step.phase, side.reason)
+        else:
+            assert ("rolled_back" if model.undone(planned) else "completed") == step.phase
+            failed = failed or step.phase == "completed"
+    assert failed == state.rollback_failed
