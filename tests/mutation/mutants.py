@@ -61,14 +61,30 @@ OPERATORS: Final[Any] = [
 class _Visitor(MutationVisitor):
     """Also looks into decorated functions: mutmut leaves them out because it copies functions."""
 
+    def __init__(self) -> None:
+        super().__init__(OPERATORS, IgnoredCode(set(), set(), set()))
+        self._types: set[int] = set()
+
+    def _create_mutations(self, node: cst.CSTNode) -> None:
+        if not (isinstance(node, cst.Call) and _is_cast(node)):
+            super()._create_mutations(node)
+
     def _skip_node_and_children(self, node: cst.CSTNode) -> bool:
         if isinstance(node, cst.FunctionDef):
             return False
         if isinstance(node, cst.Arg) and node.keyword is not None and node.keyword.value == "frozen":
             return True  # only turns a mistake into an error: strict types find it before
+        if isinstance(node, cst.Call) and _is_cast(node):
+            self._types.add(id(node.args[0]))
+        if id(node) in self._types:
+            return True  # what `cast` is told does nothing
         # `if __name__ == "__main__"` is not what a test loads.
         by_itself = isinstance(node, cst.If) and "__name__" in cst.Module([]).code_for_node(node.test)
         return by_itself or bool(super()._skip_node_and_children(node))
+
+
+def _is_cast(node: cst.Call) -> bool:
+    return isinstance(node.func, cst.Name) and node.func.value == "cast"
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -85,7 +101,7 @@ class Change(msgspec.Struct, frozen=True):
 def changes_of(module: str, source: str) -> Iterator[Change]:
     """Yield the mutants of a module, none twice."""
     wrapper = MetadataWrapper(cst.parse_module(source))
-    visitor = _Visitor(OPERATORS, IgnoredCode(set(), set(), set()))
+    visitor = _Visitor()
     wrapper.visit(visitor)
     places = wrapper.resolve(PositionProvider)
     functions = list(_functions(ast.parse(source)))

@@ -19,15 +19,15 @@ def source_of(module: str, function: str) -> str:
     text = (ROOT / module).read_text()
     if not function:
         return on_one_line(text)
-    tree: ast.AST = ast.parse(text)
+    found: ast.Module | ast.FunctionDef | ast.ClassDef = ast.parse(text)
     for name in function.split("."):
         kinds = (ast.FunctionDef, ast.ClassDef)
-        tree = next((each for each in ast.walk(tree) if isinstance(each, kinds) and each.name == name), ast.Pass())
-    return (
-        ""
-        if isinstance(tree, ast.Pass)
-        else on_one_line("\n".join(text.splitlines()[tree.lineno - 1 : tree.end_lineno]))
-    )
+        within = [each for each in ast.walk(found) if isinstance(each, kinds) and each.name == name]
+        if not within:
+            return ""
+        found = within[0]
+    assert not isinstance(found, ast.Module)
+    return on_one_line("\n".join(text.splitlines()[found.lineno - 1 : found.end_lineno]))
 
 
 @pytest.mark.parametrize("entry", LISTED, ids=lambda entry: f"{entry.module}:{entry.function}:{entry.was}")

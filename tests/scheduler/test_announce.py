@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from runtime.logs import get_logger
 from scheduler.announce import ORDINAL, events, first_ordinal
 from scheduler.announce_loop import Announcer
 from scheduler.queue_desk import Desk
 from schemas import subjects
-from schemas.messages import Cause, Decision, Transition, WorkflowRef
+from schemas.cloudevents import Event, traceparent
+from schemas.messages import Cause, Decision, PublicEvent, StepRef, Transition, WorkflowRef
 from schemas.queue_state import QueueEntry
 from schemas.run_state import RunState
 from tests.eventually import eventually
@@ -53,6 +56,51 @@ def test_a_decision_without_public_transitions_has_no_event() -> None:
 
     assert () == events(silent, "cause")
     assert 7 == first_ordinal(silent)
+
+
+def test_an_event_says_everything_about_its_transition() -> None:
+    """Who, from where to where, why, when, by which decision of whose cause; of a step which attempt of what."""
+    failed = Transition(
+        entity="step",
+        what="failed",
+        before="executing",
+        after="failed",
+        step=3,
+        attempt=2,
+        action="restart_pod",
+        reason="timed_out",
+        message="step 3 had 5m",
+    )
+    ended = Transition(entity="workflow", what="failed", before="executing", after="failed", step=3)
+    decision = msgspec.structs.replace(a_decision(failed, ended), correlation_id="incident-7", now=1_700_000_000_250)
+
+    of_step, of_run = events(decision, "change-9")
+
+    assert (
+        Event(
+            subject="kubernaut.event.shop.u.step.failed",
+            id="u/5/0",
+            type="io.kubernaut.step.failed.v1",
+            source="/kubernaut/scheduler",
+            data=of_step.data,
+            correlation_id="incident-7",
+            causation_id="change-9",
+            traceparent=traceparent("u", "u/5/0"),
+            extensions={"ordinal": "5", "time": "2023-11-14T22:13:20.250+00:00", "subject": "shop/leak"},
+        )
+        == of_step
+    )
+    assert PublicEvent(
+        workflow=WorkflowRef(namespace="shop", name="leak", uid="u"),
+        step=StepRef(number=3, attempt=2, action="restart_pod"),
+        before="executing",
+        after="failed",
+        reason="timed_out",
+        message="step 3 had 5m",
+        sequence=5,
+        time=1_700_000_000_250,
+    ) == msgspec.json.decode(of_step.data, type=PublicEvent)
+    assert msgspec.json.decode(of_run.data, type=PublicEvent).step is None
 
 
 async def test_the_queue_of_runs_is_acknowledged_and_not_announced() -> None:
