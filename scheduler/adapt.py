@@ -43,8 +43,10 @@ def durations_of(spec: WorkflowSpec, learned: Mapping[str, LearnedAction]) -> di
     found = {}
     for step in spec.workflow_definition.steps:
         known = learned.get(step.action) if learning else None
-        enough = known is not None and known.runs >= ENOUGH_RUNS
-        found[step.step_number] = known.p50 if known and enough else ACTIONS[step.action].typical_seconds
+        if known is None or known.runs < ENOUGH_RUNS:
+            found[step.step_number] = ACTIONS[step.action].typical_seconds
+        else:
+            found[step.step_number] = known.p50
     return found
 
 

@@ -52,15 +52,8 @@ class Draft:
 
     @property
     def changed(self) -> bool:
-        """Whether anything is to be recorded."""
-        return bool(
-            self.fields
-            or self.transitions
-            or self.commands
-            or self.refusals
-            or self.touched
-            or self.timers is not self.before.timers
-        )
+        """Whether anything is to be recorded: transitions, commands and refusals never come without a change."""
+        return bool(self.fields or self.touched or self.timers is not self.before.timers)
 
     def get(self, field: str) -> Any:
         """Return a field of the state as it is now."""

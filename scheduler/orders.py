@@ -35,7 +35,7 @@ def rendered(draft: Draft, action: str, parameters: dict[str, Any]) -> dict[str,
     if size > PARAMETERS_LIMIT:
         errors = (f"the parameters have {size} bytes, more than {PARAMETERS_LIMIT}", *errors)
     if errors:
-        raise ValueError(f"once its expressions are replaced: {'; '.join(errors)}"[:1024])
+        raise ValueError(f"once its expressions are replaced: {'; '.join(errors)}")
     return found
 
 

@@ -106,7 +106,6 @@ def _end_step(draft: Draft, seen: Execution) -> None:
     elif step.ending:
         executing.ended_by_command(draft, seen.step)
     else:
-        draft.disarm(commanding.timer("execute", seen.step))
         again = _may_try_again(seen, draft.plan.step(seen.step).action)
         executing.fail(draft, seen.step, seen.reason, seen.error, again=again, affected=seen.affected)
 
@@ -118,7 +117,6 @@ def _end_rollback(draft: Draft, seen: Execution) -> None:
     elif side.ending:
         rolling_back.ended_by_command(draft, seen.step)
     else:
-        draft.disarm(commanding.timer("rollback", seen.step))
         again = _may_try_again(seen, rolling_back.undo_action(draft, seen.step))
         rolling_back.attempt_failed(draft, seen.step, seen.reason, seen.error, again=again)
 

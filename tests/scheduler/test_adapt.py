@@ -198,7 +198,15 @@ def test_an_analysis_moves_what_it_names(
     """Where optimizations are asked for; its reason is quoted."""
     plan = advised({"stepNumber": 2} | entry, **OPTIMIZED)
 
-    assert [(2, adjustment, reason)] == [(each.step, each.adjustment, each.reason) for each in plan.adjustments]
+    moved = Adjustment(
+        at=0,
+        step=2,
+        adjustment=adjustment,
+        reason=reason,
+        timeout=timeout / 1000 if "timeout" in entry else 0.0,
+        retries=entry.get("maxRetries", -1),
+    )
+    assert (moved,) == plan.adjustments
     assert ({1: 300_000, 2: timeout}, {1: 0, 2: retries}) == (plan.timeouts, plan.budgets)
 
 

@@ -71,6 +71,16 @@ def test_the_time_of_the_run_stands_still_while_it_is_paused() -> None:
     assert step == run.state.timers["step:1"]
 
 
+def test_a_retry_that_is_planned_while_the_run_is_paused_waits_its_own_time() -> None:
+    """Only the time of the run and of its phase stands still."""
+    run = Run(a_workflow(a_step(1, maxRetries=1, retryPolicy={"initialDelay": "5m"})))
+    run.ask(paused=True)
+
+    run.fail(1)
+
+    assert ({"step:1"}, {"workflow"}) == (set(run.state.timers), set(run.state.stopped))
+
+
 def test_the_time_for_validating_stands_still_too() -> None:
     """A person may think about it over the weekend."""
     run = Run(a_workflow(executionStrategy={"approvalRequired": True, "workflowTimeout": "1h"}))
