@@ -212,7 +212,7 @@ def _index(_run: Run, group: Any, key: Any) -> Any:
 def _short(value: Any) -> str:
     if isinstance(value, str):
         return repr(value[:32])
-    return str(value) if isinstance(value, int) and abs(value) < 10**18 else kind_of(value)
+    return str(value) if is_key(value) and abs(value) < 10**18 else kind_of(value)
 
 
 def _size(_run: Run, value: Any) -> int:
