@@ -68,14 +68,16 @@ def simulate(scenario: Scenario) -> Outcome:
 
     random.seed(f"library/{scenario.seed}")  # back-offs draw from the library's own generator
     failure = ""
-    gc.collect()
-    gc.disable()  # what it finds, and when, would depend on what ran before
+    gc.freeze()  # only what this run leaves is looked through afterwards
+    gc.disable()  # what a collection finds, and when, would depend on what ran before
     try:
         loops.run(f"order/{scenario.seed}", main)
     except (BrokenError, loops.DeadlockError, loops.HotLoopError) as error:
         failure = str(error) if isinstance(error, BrokenError) else f"{type(error).__name__}: {error}"
     finally:
         gc.enable()
+        gc.collect()
+        gc.unfreeze()
     (world,) = worlds
     runs = world.oracle.runs.values()
     return Outcome(

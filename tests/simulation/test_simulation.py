@@ -15,7 +15,7 @@ from tests.simulation.scenario import draw
 from tests.simulation.shrink import shrunk
 
 SEEDS: Final = 200
-TOGETHER: Final = 25
+TOGETHER: Final = 10
 KEPT: Final = Path(__file__).parent / "kept_seeds.txt"
 TWICE: Final = ("3", "15", "37", "3226")
 
