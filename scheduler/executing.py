@@ -246,8 +246,7 @@ def ended_by_command(draft: Draft, number: int) -> None:
         draft.move_step(number, "skipped", "skipped", reason=SKIPPED, message=step.error)
         settle(draft, number)
     else:
-        draft.move_step(number, "cancelled", "cancelled", reason="cancelled")
-        settle(draft, number)
+        draft.move_step(number, "cancelled", "cancelled", reason="cancelled")  # nothing follows from it: the run ends
 
 
 def revive(draft: Draft, number: int, message: str) -> None:

@@ -263,13 +263,14 @@ def test_a_cancel_with_terminate_ends_what_is_in_flight() -> None:
 
     run.ask(cancel={"mode": "terminate"})
     asked = (run.state.phase, run.phases(), run.state.in_flight)
-    ending = run.state.steps[0].ending
+    ending, timers = run.state.steps[0].ending, set(run.state.timers)
     run.see(1, deleted=True)
 
     assert ("executing", {1: "executing", 2: "cancelled", 3: "pending", 4: "waiting_retry"}, 1) == asked
     assert [DeleteExecution(name="leak-step-1", uid="execution-1-1", step=1)] == run.deletes()
     assert {1: "cancelled", 2: "cancelled", 3: "cancelled", 4: "cancelled"} == run.phases()
     assert ("cancelled", "cancelled", "cancelled") == (ending, run.state.phase, run.state.outcome)
+    assert ("1 cancelled" in run.told(), {"workflow", "step:4"}) == (True, timers)
     assert {"cancelled"} == {step.reason for step in run.state.steps}
 
 

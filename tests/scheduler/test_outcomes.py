@@ -134,6 +134,15 @@ def test_what_was_affected_is_counted_however_it_ended(ending: str) -> None:
     assert 3 == run.state.steps[0].affected
 
 
+def test_a_new_attempt_has_affected_nothing_yet() -> None:
+    """What the one before it affected is in its own object."""
+    run = Run(a_workflow(a_step(1, **AGAIN), a_step(2)))
+
+    run.end(1, status={"phase": "failed", "executionResults": {"success": False, "resourcesAffected": [{}]}})
+
+    assert ("executing", 2, 0) == (run.phases()[1], run.state.steps[0].attempt, run.state.steps[0].affected)
+
+
 @pytest.mark.parametrize("held", [True, False])
 def test_the_pre_image_is_that_of_before_the_first_attempt_that_did_anything(held: bool) -> None:  # noqa: FBT001
     """A later one has seen what the first left."""

@@ -79,6 +79,7 @@ def test_a_step_in_flight_is_ended_before_it_is_skipped() -> None:
     assert ({1: "executing", 2: "pending"}, 1, "skipped") == asked
     assert [DeleteExecution(name="leak-step-1", uid="execution-1-1", step=1)] == run.deletes()
     assert {1: "skipped", 2: "executing"} == run.phases()
+    assert "1 skipped" in run.told()
     ended = run.state.steps[0]
     assert ("skipped_by_person", "skipped by a person: by hand") == (ended.reason, ended.error)
     assert "skipped by a person: by hand" == run.last.transitions[0].message
@@ -152,6 +153,17 @@ def test_a_step_may_be_skipped_before_anything_runs(early: str) -> None:
     assert ((1, "skip", "by hand"), (7, "skip", "by hand")) == later or early == "validating"
     assert ({1: "skipped", 2: "executing"}, ()) == (run.phases(), run.state.control.later)
     assert {"skip-7": "there is no step 7"} == run.state.refusals
+
+
+def test_all_that_depended_on_a_step_that_was_skipped_before_anything_ran_may_run() -> None:
+    """Not only the first of them."""
+    steps = (a_step(1), a_step(2, after=(1,)), a_step(3, after=(1,)))
+    run = Run(a_workflow(*steps, executionStrategy={"approvalRequired": True}))
+    overrides(run, skip(1))
+
+    run.say("approved")
+
+    assert {1: "skipped", 2: "executing", 3: "executing"} == run.phases()
 
 
 def test_an_override_that_waited_for_a_plan_that_there_is_none_of_is_refused() -> None:
@@ -328,10 +340,11 @@ def test_a_retry_of_one_critical_step_does_not_open_a_run_that_another_one_close
 
     overrides(run, retry(1))
     held = (run.state.closing, run.state.closing_reason, run.state.failing, run.phases()[1])
+    ended_at = run.state.steps[0].ended_at
     overrides(run, retry(2))
 
     assert ("failed", "critical_step_failed", "critical step 2 (second) failed: it broke", "waiting_retry") == held
-    assert ("", "", "") == (run.state.closing, run.state.closing_reason, run.state.failing)
+    assert ("", "", "", 0) == (run.state.closing, run.state.closing_reason, run.state.failing, ended_at)
     assert {1: "executing", 2: "executing", 3: "executing", 4: "pending"} == run.phases()
 
 
