@@ -34,6 +34,7 @@ async def a_world(options: StackOptions) -> AsyncIterator[World]:
         watch = InFlight(cluster)
         following = asyncio.create_task(watch.follow())
         try:
+            await asyncio.wait_for(watch.watching.wait(), 60)
             yield World(stack, cluster, database, watch)
             await public_events_are_as_promised(stack.nats_url)
         finally:

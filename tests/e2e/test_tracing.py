@@ -78,7 +78,7 @@ async def test_what_was_sent_is_what_is_made_afterwards(traced: World, collector
         async def all_sent(name: str = name, identity: str = identity) -> bool:
             return collector.of(identity) == await made(traced, name)
 
-        await until(all_sent, f"the collector has the trace of {name}", 30)
+        await until(all_sent, f"the collector has the trace of {name}", 120)
         assert await made(traced, name, "--audit") == collector.of(identity)
 
 
@@ -95,8 +95,9 @@ async def test_a_trace_is_whole_although_every_service_was_killed(traced: World,
     async def run_told() -> bool:
         return run_span(uid) in collector.spans
 
-    await until(run_told, "the run itself is told", 30)
-    afterwards, live = await made(traced, name), collector.of(trace_of(uid))
+    await until(run_told, "the run itself is told", 120)
+    live = collector.of(trace_of(uid))
+    afterwards = await made(traced, name)
     assert live <= afterwards
     ids = {span for _, span, *_ in afterwards}
     assert {""} == {parent for _, _, parent, *_ in afterwards} - ids

@@ -75,10 +75,18 @@ class InFlight:
         self.most: Counter[str] = Counter()
         self.uids: dict[str, set[str]] = defaultdict(set)
         """Uids under which each execution was seen: more than one means that it was created again."""
+        self.watching = asyncio.Event()
+        """Set once nothing that is made from then on is missed."""
 
     async def follow(self) -> None:
         """Watch for ever; a cut is healed by watching on from the last version seen."""
-        version = (await self._cluster.list(EXECUTIONS, NAMESPACE)).resource_version
+        version = ""
+        while not version:
+            try:
+                version = (await self._cluster.list(EXECUTIONS, NAMESPACE)).resource_version
+            except KubernautError:  # an API server that has just come up
+                await asyncio.sleep(0.2)
+        self.watching.set()
         while True:
             try:
                 async for event in self._cluster.watch(EXECUTIONS, NAMESPACE, resource_version=version):
