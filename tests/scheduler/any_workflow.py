@@ -26,7 +26,7 @@ def _seldom(of: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def _a_step(pick: st.DrawFn, number: int, earlier: list[int], *, can_roll_back: bool) -> ModelStep:
+def _a_step(pick: st.DrawFn, number: int, earlier: list[int], *, can_roll_back: bool, may_end_it: bool) -> ModelStep:
     after = frozenset(pick(st.sets(st.sampled_from(earlier), max_size=3))) if earlier else frozenset[int]()
     failures = ["fail", "retry", "skip", *(["rollback"] if can_roll_back else [])]
 
@@ -41,7 +41,7 @@ def _a_step(pick: st.DrawFn, number: int, earlier: list[int], *, can_roll_back: 
         after=after,
         action=action,
         takes=takes or 0,
-        critical=pick(TRUE_OR_FALSE),
+        critical=may_end_it and pick(TRUE_OR_FALSE),
         retries=pick(st.integers(0, 2)),
         run_if=pick(_seldom(_terms(number, after, own=False))),
         skip_if=pick(_seldom(_terms(number, after, own=False))),
@@ -55,16 +55,18 @@ def _a_step(pick: st.DrawFn, number: int, earlier: list[int], *, can_roll_back: 
 
 @st.composite
 def models(pick: st.DrawFn, *, most: int = 8) -> Model:
-    """Any acyclic graph of steps with any settings; numbers rise along it or fall."""
+    """Any acyclic graph of steps with any settings; numbers rise along it or fall.
+
+    In half of them no step may end the run, so that all are settled in the end.
+    """
     count = pick(st.integers(1, most))
     numbers = list(range(1, count + 1))
     if pick(TRUE_OR_FALSE):
         numbers.reverse()
     strategy = pick(st.sampled_from(["manual", "automatic", "none"]))
-    steps = {
-        number: pick(_a_step(number, numbers[:place], can_roll_back=strategy != "none"))
-        for place, number in enumerate(numbers)
-    }
+    may_end_it = pick(TRUE_OR_FALSE)
+    kinds = {"can_roll_back": strategy != "none" and may_end_it, "may_end_it": may_end_it}
+    steps = {number: pick(_a_step(number, numbers[:place], **kinds)) for place, number in enumerate(numbers)}
     checks = pick(_seldom(st.lists(st.tuples(TRUE_OR_FALSE, TRUE_OR_FALSE), max_size=2)))
     dry = st.dictionaries(st.sampled_from(sorted(steps)), WORDS, max_size=1)
     return Model(

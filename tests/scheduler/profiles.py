@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 
 LONG: Final = os.environ.get("KUBERNAUT_HYPOTHESIS") == "long"
 LONG_EXAMPLES: Final = 20_000
+TIMEOUT_SECONDS: Final = 8 * 3600 if LONG else 900
+"""Of one test: what is found is made small for up to 300 s before it is told."""
 
 
 def quick(examples: int) -> settings:

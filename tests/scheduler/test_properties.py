@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,11 +11,13 @@ from tests.scheduler import guarantees
 from tests.scheduler.any_workflow import models, workflows
 from tests.scheduler.fake_cluster import Made
 from tests.scheduler.model import Model, Word
-from tests.scheduler.profiles import LONG, quick
+from tests.scheduler.profiles import LONG, TIMEOUT_SECONDS, quick
 from tests.scheduler.world import ROUNDS, Choose, World
 
+pytestmark = pytest.mark.timeout(TIMEOUT_SECONDS)
 
-@quick(100)
+
+@quick(120)
 @given(models(most=10 if LONG else 6), st.data(), st.lists(st.integers(0, 5), max_size=60))
 def test_a_run_that_nobody_disturbs_ends_as_the_model_says(model: Model, data: st.DataObject, order: list[int]) -> None:
     """Whatever the order in which the cluster, the bridge and the line do their part."""

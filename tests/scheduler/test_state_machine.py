@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -13,9 +14,10 @@ from tests.scheduler import guarantees
 from tests.scheduler.any_workflow import TRUE_OR_FALSE, models, workflows
 from tests.scheduler.builders import plan_of
 from tests.scheduler.fake_cluster import STATUSES, Made, Pending
-from tests.scheduler.profiles import LONG, quick
+from tests.scheduler.profiles import LONG, TIMEOUT_SECONDS, quick
 from tests.scheduler.world import World
 
+pytestmark = pytest.mark.timeout(TIMEOUT_SECONDS)
 PICK = st.integers(0, 1000)
 GROUP = "workflowexecution.kubernaut.io"
 
@@ -240,5 +242,5 @@ class AnyRun(RuleBasedStateMachine):
         guarantees.check_end(self.world)
 
 
-AnyRun.TestCase.settings = settings(quick(80), stateful_step_count=40 if LONG else 20)
+AnyRun.TestCase.settings = settings(quick(120), stateful_step_count=40 if LONG else 20)
 TestAnyRun = AnyRun.TestCase
