@@ -112,6 +112,10 @@ class Board:
         workflow = decision.workflow
         try:
             async with self._context.behind:
+                # Other work of this process may have noted a newer status meanwhile, and its resourceVersion with it.
+                if _superseded(shown, decision):
+                    STATUS_SUPERSEDED.inc()
+                    return
                 if not _version(shown, decision) and not await self._look(shown, decision):
                     return
                 body = _body(decision, _version(shown, decision), status)
