@@ -105,7 +105,12 @@ def command_span(workflow_uid: str, command: Any, command_id: str) -> str:
     if isinstance(command, CreateExecution):
         key = idempotency_key(workflow_uid, command.step, command.attempt, command.purpose)
         return span_of(key)
-    return span_of(command_id)
+    return told_command(command_id)
+
+
+def told_command(command_id: str) -> str:
+    """Return the id of the span of a command that is known by its id, which a public event may have as well."""
+    return span_of(f"command/{command_id}")
 
 
 def of_message(event: Event, began: int, ended: int) -> tuple[Span, ...]:
@@ -298,7 +303,7 @@ def _run(body: Decision) -> tuple[Span, ...]:
 def _refused(seen: _Seen, body: CommandRefused) -> tuple[Span, ...]:
     uid = body.workflow.uid
     key = idempotency_key(uid, body.step, body.attempt, body.purpose)
-    parent = span_of(key if body.command == "create_execution" else body.command_id)
+    parent = span_of(key) if body.command == "create_execution" else told_command(body.command_id)
     about: dict[str, Value] = {"command": body.command, "step": body.step, "reason": body.reason}
     error = redact(body.message)[:ERROR] or body.reason
     return (_span(seen, "command refused", parent, attributes=_attributes(uid, **about), error=error),)
@@ -306,7 +311,7 @@ def _refused(seen: _Seen, body: CommandRefused) -> tuple[Span, ...]:
 
 def _checked(seen: _Seen, body: CheckReported) -> tuple[Span, ...]:
     about: dict[str, Value] = {"check": body.check, "type": body.type, "passed": str(body.passed).lower()}
-    return (_span(seen, "check", span_of(body.command_id), attributes=_attributes(body.workflow.uid, **about)),)
+    return (_span(seen, "check", told_command(body.command_id), attributes=_attributes(body.workflow.uid, **about)),)
 
 
 def _announced(seen: _Seen, body: PublicEvent) -> tuple[Span, ...]:
