@@ -15,7 +15,7 @@ from scheduler import commanding, executing, rolling_back
 from scheduler.definition import WORDS, Definition, control_of
 from scheduler.draft import STOPPABLE, Draft
 from scheduler.ending import OVER, end
-from schemas.messages import HoldWorkflow
+from schemas.messages import DeleteWorkflow, HoldWorkflow
 from schemas.workflow import Cancel
 
 replace = msgspec.structs.replace
@@ -200,6 +200,7 @@ def _rollback(draft: Draft, reason: str) -> None:
         draft.grant("rollback")
         draft.fields |= {"closing": "rolled_back", "held": True, "audit_answered": draft.get("audit_looks")}
         draft.fields["failing"] = draft.get("failure_reason")
+        draft.commands = [each for each in draft.commands if not isinstance(each, DeleteWorkflow)]
         draft.commands.append(HoldWorkflow())
         rolling_back.begin(draft, "rollback_asked", reason="rollback_asked", why=why)
 

@@ -33,9 +33,13 @@ def counts_are_right(plan: Plan, state: RunState) -> None:
 
 
 def blockers_are_right(plan: Plan, state: RunState) -> None:
-    """For each step how many of its dependencies are open; for a rollback how many that depend on the step."""
+    """For each step how many of its dependencies are open; for a rollback how many that depend on the step.
+
+    In a run that was cancelled nobody asks any more what blocks a step.
+    """
     steps = {step.number: step for step in state.steps}
-    for step in state.steps if state.phase in {"validating", "executing"} else ():
+    counted = state.phase in {"validating", "executing"} and state.closing_reason != "cancelled"
+    for step in state.steps if counted else ():
         opened = [n for n in plan.before[step.number] if steps[n].phase not in TERMINAL_STEP_PHASES]
         assert step.blockers == len(opened), step
     sides = {side.number: side for side in state.rollbacks}

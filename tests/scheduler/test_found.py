@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schemas.messages import AlertFired, CheckReported, CommandRefused, ReleaseExecution, TimerDue
+from schemas.messages import AlertFired, CheckReported, CommandRefused, DeleteWorkflow, ReleaseExecution, TimerDue
 from tests.scheduler.builders import UID, Run, a_step, a_workflow, definition_of
 
 POD = {"action": "restart_pod", "parameters": {"pod": "checkout-1", "namespace": "shop"}}
@@ -282,3 +282,18 @@ def test_a_refusal_to_delete_a_dry_run_ends_it() -> None:
 
     assert ("failed", "failed") == (run.state.dry_runs[0].phase, run.state.phase)
     assert not any(isinstance(command, ReleaseExecution) for command in run.commands())
+
+
+def test_a_rollback_on_demand_that_comes_with_the_answer_of_the_audit_takes_the_deletion_back() -> None:
+    """The object is to be kept for its time once more, although there was nothing to undo in the end."""
+    run = Run(a_workflow(a_step(1, **POD), a_step(2)))
+    run.end(1)
+    run.fail(2)
+    run.wait_for("ttl")
+    passed = CheckReported(workflow=run.last.workflow, command_id="x", check="audit-1", type="audit", passed=True)
+    asked = a_workflow(a_step(1, **POD), a_step(2), version=900, control={"rollback": {"reason": "please"}})
+
+    run.take(passed, definition_of(asked, sequence=900))
+
+    assert "nothing_to_roll_back" == run.last.transitions[-1].reason
+    assert not any(isinstance(command, DeleteWorkflow) for command in run.last.commands)
