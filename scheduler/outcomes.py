@@ -84,10 +84,9 @@ def _still_there(draft: Draft, seen: Execution) -> None:
     if not seen.deleting:
         return
     commanding.put(draft, state, seen.purpose, execution_version=seen.version, leaving=True)
+    commanding.release(draft, commanding.current(draft, seen.step, seen.purpose), seen.purpose, gone=False)
     if state.ending:
         _ENDED_BY_COMMAND[seen.purpose](draft, seen.step)
-    else:
-        commanding.release(draft, commanding.current(draft, seen.step, seen.purpose), seen.purpose, gone=False)
 
 
 def _end_step(draft: Draft, seen: Execution) -> None:

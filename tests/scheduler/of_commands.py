@@ -22,6 +22,7 @@ from tests.scheduler.model import IDEMPOTENT
 from tests.scheduler.watched import OPEN, Watched
 
 if TYPE_CHECKING:
+    from scheduler.plan import Plan
     from tests.scheduler.world import World
 
 RUN_MOVES: Final = {
@@ -177,7 +178,7 @@ def retries_are_safe(world: World, decision: Decision) -> None:
 def steps_start_after_their_dependencies(world: World, decision: Decision) -> None:
     """No step starts before all that it depends on has ended, nor without a runIf unless all of it let it through.
 
-    A step that had begun before a person had one of its dependencies tried again goes on with its own retries.
+    A step that had begun before a person had one of those before it tried again goes on with its own retries.
     """
     plan, watched = world.plan, world.watched
     assert plan is not None
@@ -186,13 +187,21 @@ def steps_start_after_their_dependencies(world: World, decision: Decision) -> No
         if create.purpose != "execute":
             continue
         needed = [steps[number] for number in plan.before[create.step]]
-        went_on = create.step in watched.begun and any(watched.asked_again[step.number] for step in needed)
+        went_on = create.step in watched.begun and any(
+            watched.asked_again[number] for number in _behind(plan, create.step)
+        )
         watched.begun.add(create.step)
         if went_on:
             continue
         assert all(step.phase in TERMINAL_STEP_PHASES for step in needed), create
         if plan.step(create.step).run_if is None:
             assert all(_lets_through(step) for step in needed), create
+
+
+def _behind(plan: Plan, number: int) -> set[int]:
+    """All that a step depends on, however far back."""
+    direct = plan.before[number]
+    return set(direct).union(*(_behind(plan, each) for each in direct))
 
 
 def _lets_through(step: StepState) -> bool:

@@ -297,3 +297,14 @@ def test_a_rollback_on_demand_that_comes_with_the_answer_of_the_audit_takes_the_
 
     assert "nothing_to_roll_back" == run.last.transitions[-1].reason
     assert not any(isinstance(command, DeleteWorkflow) for command in run.last.commands)
+
+
+def test_a_held_execution_that_shows_up_while_it_is_being_deleted_is_let_go_when_its_end_was_wanted() -> None:
+    """Somebody else deleted it: no delete of ours took the finalizer off."""
+    run = Run(a_workflow(a_step(1, timeout="30s", **POD), a_step(2)))
+    run.wait_for("step:1")
+
+    run.see(1, metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
+
+    assert "failed" == run.phases()[1]
+    assert ReleaseExecution(name="leak-step-1", uid="execution-1-1", step=1) in run.last.commands
