@@ -24,8 +24,8 @@ TIMER: Final[dict[str, str]] = {"execute": "step", "dry_run": "dry", "rollback":
 UNSEEN_MS: Final = 2 * 60 * 1000
 """How long an execution is waited for whose end is wanted and whose creation was not seen. The bridge does not create
 it any more; whoever made it before, and a watcher that was away, have told of it by then."""
-_LIMITS: Final[dict[str, str]] = {"execute": "workflow", "dry_run": "phase", "rollback": "workflow"}
-"""The timer of the run that an execution must not outlive; when a run rolls back it has none any more."""
+_LIMITS: Final[dict[str, str]] = {"execute": "workflow", "dry_run": "phase"}
+"""The timer of the run that an execution must not outlive."""
 LOST_LIMIT: Final = 16
 """Attempts of a step whose executions may still show up that are kept in mind, beside the last one."""
 
@@ -58,7 +58,8 @@ def create(draft: Draft, number: int, attempt: int, purpose: Purpose, order: Ord
     """
     definition = draft.plan.definition
     hold = purpose != "dry_run" and not idempotent(order.action)
-    left = draft.timers.get(_LIMITS[purpose], 0)
+    limit = _LIMITS.get(purpose)
+    left = draft.timers.get(limit, 0) if limit else 0
     timeout = min(order.timeout_ms, max(left - draft.now, 1000)) if left else order.timeout_ms
     draft.commands.append(
         CreateExecution(

@@ -49,18 +49,17 @@ def _fire(draft: Draft, name: str) -> None:
 
 
 def _workflow_over(draft: Draft) -> None:
+    """The time of the run is over, unless its last end came with this very message."""
     limit = durations.render(draft.plan.workflow_ms / 1000)
     why = f"the run took longer than its workflowTimeout of {limit}"
     if draft.phase == "validating":
         fail(draft, "refused", reason=executing.RUN_OVER, message=why)
-        return
-    if not draft.in_flight and draft.settled == len(draft.steps):
-        return  # the last end came with this very message
-    automatic = draft.plan.strategy.rollback_strategy == "automatic"
-    executing.close(draft, "rolled_back" if automatic else "failed", executing.RUN_OVER, why)
-    for step in tuple(draft.steps):
-        if step.phase == "executing":
-            executing.end_step(draft, step.number, "timed_out")
+    elif draft.settled < len(draft.steps):
+        automatic = draft.plan.strategy.rollback_strategy == "automatic"
+        executing.close(draft, "rolled_back" if automatic else "failed", executing.RUN_OVER, why)
+        for step in tuple(draft.steps):
+            if step.phase == "executing":
+                executing.end_step(draft, step.number, "timed_out")
 
 
 def _phase_over(draft: Draft) -> None:
@@ -73,7 +72,7 @@ def _phase_over(draft: Draft) -> None:
 def _step_due(draft: Draft, number: int) -> None:
     """Its attempt has taken too long, or has not shown up, or its wait before a retry is over."""
     step = draft.step(number)
-    if step.phase == "executing" and step.ending:
+    if step.ending:
         commanding.abandon(draft, step, "execute")
         executing.ended_by_command(draft, number)
     elif step.phase == "executing":
@@ -85,7 +84,7 @@ def _step_due(draft: Draft, number: int) -> None:
 def _undo_due(draft: Draft, number: int) -> None:
     """As `_step_due`, of its rollback."""
     side = draft.side("rollback", number)
-    if side.phase == "executing" and side.ending:
+    if side.ending:
         commanding.abandon(draft, side, "rollback")
         rolling_back.ended_by_command(draft, number)
     elif side.phase == "executing":

@@ -259,7 +259,7 @@ def revive(draft: Draft, number: int, message: str) -> None:
             draft.put(replace(step, blockers=step.blockers + 1))
             if step.phase == "pending" and dependent in draft.ready:
                 draft.ready.remove(dependent)
-            if step.phase == "skipped" and step.reason == "dependency_failed":
+            if step.reason == "dependency_failed":
                 draft.move_step(dependent, "revived", "", reason="retry_asked", error="", ended_at=0)
                 waiting.append(dependent)
     if draft.get("closing"):

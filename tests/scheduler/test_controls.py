@@ -286,6 +286,7 @@ def test_a_cancel_with_rollback_ends_what_is_in_flight_and_undoes_what_was_done(
     run.end(1, purpose="rollback")
 
     why = "cancelled by a person (rollback): wrong node"
+    assert ("rolled_back", why) == (run.last.transitions[-1].reason, run.last.transitions[-1].message)
     assert ("rolling_back", "cancelled", why) == (rolling.phase, rolling.closing_reason, rolling.rollback_reason)
     assert ("cancelled", "cancelled", why) == (run.state.phase, run.state.outcome, run.state.failure_reason)
     assert {1: "rolled_back", 2: "cancelled"} == run.phases()
@@ -391,7 +392,8 @@ def test_a_stop_lets_a_rollback_in_flight_end_and_begins_no_other(how: str) -> N
 
     assert ("rolling_back", "cancelled", "cancelled") == (asked.phase, asked.closing_reason, run.state.phase)
     assert {1: "cancelled", 2: how, 3: "skipped"} == {side.number: side.phase for side in run.state.rollbacks}
-    assert "cancelled by a person (stop): enough" == run.state.failure_reason
+    why = "cancelled by a person (stop): enough"
+    assert (why, why) == (run.state.failure_reason, run.last.transitions[-1].message)
     assert ("cancelled", "cancelled", "cancelled") == (
         run.state.outcome,
         run.state.rollbacks[0].reason,

@@ -101,6 +101,7 @@ def test_a_run_that_nothing_is_due_in_arms_nothing() -> None:
     armed = run.state.wake_at
 
     run.end(1)
+    run.time = armed
     verdict = decide(run.plan, run.last, [run.input(TimerDue(workflow_uid=UID, due_at=armed))])
 
     assert ({}, armed, None, 0) == (run.state.timers, run.state.wake_at, verdict.decision, verdict.wake_at)
@@ -210,6 +211,18 @@ def test_a_run_that_is_closing_already_keeps_its_reason_when_its_time_is_over() 
         run.last.transitions[-1].reason,
         run.state.failure_reason,
     )
+
+
+def test_what_is_in_flight_is_ended_with_the_run_although_it_would_have_a_moment_left() -> None:
+    """An execution has a second at least, however little the run has."""
+    run = Run(a_workflow(a_step(1), a_step(2, after=(1,)), executionStrategy={"workflowTimeout": "60s"}), tick=1)
+    run.time = run.state.timers["workflow"] - 200
+    run.end(1)
+    run.see(2)
+
+    run.wait_for("workflow")
+
+    assert ("timed_out", ["execution-2-1"]) == (run.state.steps[1].ending, [delete.uid for delete in run.deletes()])
 
 
 def test_a_last_end_in_the_same_batch_as_the_run_s_time_came_in_time() -> None:

@@ -17,8 +17,9 @@ NO_VALUE = "steps[1].result.nope == 1"
 
 
 def said(run: Run, step: int) -> tuple[str, str, str]:
-    """How a step is, why, and in which words."""
+    """How a step is, why, and in which words, which are those that were told."""
     state = run.state.steps[run.plan.place[step]]
+    assert state.error == [t.message for d in run.decisions for t in d.transitions if t.step == step][-1]
     return state.phase, state.reason, state.error
 
 
@@ -123,6 +124,7 @@ def test_what_ends_before_it_starts_is_settled_like_any_other(fields: dict[str, 
     expected = "executing" if phase == "skipped" else "skipped"
     assert {1: "completed", 2: phase, 3: expected} == run.phases()
     assert f"2 {what}" in run.told()
+    assert said(run, 2)[2]
 
 
 @pytest.mark.parametrize(
@@ -200,9 +202,11 @@ def test_a_retry_is_told_and_a_completion_has_no_words() -> None:
     """What went wrong before is forgotten."""
     run = Run(a_workflow(a_step(1, maxRetries=1, retryPolicy={"initialDelay": "0s", "maxDelay": "0s"})))
     run.fail(1)
+    retrying = [(t.what, t.reason, t.message) for t in run.last.transitions]
 
     run.end(1)
 
+    assert ("retrying", "broken", "it broke") in retrying
     assert ["1 retrying", "1 ready", "1 started", "1 completed", "completed"] == run.told()[-5:]
     assert ("completed", "completed", "") == (run.phases()[1], run.last.transitions[-2].reason, said(run, 1)[2])
 
@@ -235,6 +239,14 @@ def test_the_first_version_of_an_execution_is_taken_in_however_low_it_is() -> No
     run.take(an_execution(run.create_of(1), "completed", version=1))
 
     assert "completed" == run.state.phase
+
+
+def test_an_attempt_begins_when_it_is_commanded() -> None:
+    """Its time is that of the decision."""
+    run = Run(a_workflow(a_step(1), a_step(2, after=(1,))))
+    run.end(1)
+
+    assert run.last.now == run.state.steps[1].started_at
 
 
 @pytest.mark.parametrize(

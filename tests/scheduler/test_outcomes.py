@@ -91,6 +91,17 @@ def test_the_same_version_again_or_an_older_one_changes_nothing(older: int) -> N
     assert versions[1].version == run.state.steps[0].execution_version
 
 
+@pytest.mark.parametrize("older", [0, 1])
+def test_that_it_is_being_deleted_is_taken_in_once(older: int) -> None:
+    """Our finalizer is taken off by the first version that says so."""
+    run = Run(a_workflow(a_step(1, **POD), a_step(2)))
+    versions = [run.execution(1), run.execution(1, metadata=GOING)]
+    run.take(versions[1])
+
+    assert run.take(versions[1 - older]) is None
+    assert 1 == sum(isinstance(command, ReleaseExecution) for command in run.commands())
+
+
 def test_a_step_is_told_as_started_once() -> None:
     """When its execution is seen for the first time."""
     run = Run(a_workflow(a_step(1), a_step(2)))
@@ -111,6 +122,7 @@ def test_an_execution_of_which_only_the_end_was_seen_has_started_as_well() -> No
     run.end(2)
 
     assert ["1 failed", "2 started", "2 completed", "completed"] == run.told()[-4:]
+    assert "1 started" not in run.told()
     assert ("execution-1-1", "execution-2-1") == (run.state.steps[0].execution_uid, run.state.steps[1].execution_uid)
 
 
@@ -284,6 +296,14 @@ def test_a_dry_run_that_completes_although_its_time_was_over_has_passed() -> Non
     run.end(1, purpose="dry_run")
 
     assert "completed" == run.state.dry_runs[0].phase
+
+
+def test_a_refusal_that_comes_twice_fails_a_step_once() -> None:
+    """It has ended by the first."""
+    run = Run(a_workflow(a_step(1, criticalStep=False), a_step(2)))
+    run.take(refused(run))
+
+    assert run.take(refused(run)) is None
 
 
 def test_a_refusal_of_a_step_that_has_ended_changes_nothing() -> None:

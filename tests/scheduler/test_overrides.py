@@ -332,6 +332,20 @@ def test_a_step_that_was_ready_because_of_a_failure_waits_for_the_retry() -> Non
     assert ("skipped", "completed") == (run.phases()[3], run.state.phase)
 
 
+def test_a_retry_that_is_due_already_is_not_held_up_by_another_one() -> None:
+    """It was to clean up, has begun, and only the pause keeps its next attempt back."""
+    again = {"maxRetries": 2, "retryPolicy": {"initialDelay": "0s", "maxDelay": "0s"}}
+    cleanup = a_step(2, after=(1,), runIf="steps[1].status == 'failed'", **again)
+    run = Run(a_workflow(a_step(1, criticalStep=False), cleanup))
+    run.fail(1)
+    run.ask(paused=True)
+    run.fail(2)
+
+    run.ask(generation=3, paused=True, overrides=[retry(1)])
+
+    assert ((1, 2), {1: "waiting_retry", 2: "waiting_retry"}) == (run.state.ready, run.phases())
+
+
 def test_a_retry_of_one_critical_step_does_not_open_a_run_that_another_one_closes() -> None:
     """It is the other one that is named then, and both together do."""
     run = Run(a_workflow(a_step(1), a_step(2, name="second"), a_step(3), a_step(4, after=(3,))))

@@ -217,7 +217,13 @@ def test_a_rollback_takes_what_the_run_has_found_out() -> None:
     run.fail(2)
 
     create = run.create_of(1, "rollback")
-    assert (7, True, False) == (create.parameters["replicas"], create.rendered, create.derived)
+    assert ("scale_deployment", 7, True, False) == (
+        create.action,
+        create.parameters["replicas"],
+        create.rendered,
+        create.derived,
+    )
+    assert run.last.now == run.state.rollbacks[0].started_at
 
 
 @pytest.mark.parametrize(
@@ -231,11 +237,11 @@ def test_a_rollback_that_cannot_be_filled_in_has_failed(replicas: str, said: str
     """The others are still tried."""
     spec = DOWN | {"parameters": DOWN["parameters"] | {"replicas": replicas}}  # type: ignore[operator]
     run = rolling_back(undone(1), undone(2, after=(1,), rollbackSpec=spec), broken(3, 2), last=3)
-    failed = run.state.rollbacks[1]
+    failed, at = run.state.rollbacks[1], run.last.now
 
     undo(run, 1)
 
-    assert ("failed", "invalid_parameters") == (failed.phase, failed.reason)
+    assert ("failed", "invalid_parameters", at) == (failed.phase, failed.reason, failed.ended_at)
     assert said in failed.error
     assert ({1: "completed", 2: "failed", 3: "skipped"}, "failed") == (sides(run), run.state.phase)
     assert run.state.rollback_failed

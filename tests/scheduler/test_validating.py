@@ -347,13 +347,40 @@ def test_a_dry_run_that_was_never_seen_is_given_up_and_deleted_should_it_show_up
     """Its creation was under way."""
     run = dry(a_step(1, timeout="30s"), a_step(2))
     late_one = run.execution(1, purpose="dry_run")
-    run.lose(1, "dry")
-    before = run.deletes()
+    run.wait_for("dry:1")
+    waits = (run.state.dry_runs[0].phase, run.state.dry_runs[0].ending, run.state.timers["dry:1"] - run.last.now)
+    run.wait_for("dry:1")
+    failed, before = run.state.dry_runs[0], run.deletes()
 
     run.take(late_one)
 
-    assert [] == before
+    assert ("executing", "timed_out", 120_000) == waits
+    assert ("failed", "timed_out", "", []) == (failed.phase, failed.reason, failed.ending, before)
     assert [DeleteExecution(name="leak-step-1-dryrun", uid="dry-run-1-1", step=1, purpose="dry_run")] == run.deletes()
+
+
+def test_a_dry_run_that_somebody_else_is_deleting_has_ended_with_its_time() -> None:
+    """Nothing more is to be waited for."""
+    run = dry(a_step(1, timeout="30s"), a_step(2))
+    run.see(1, purpose="dry_run", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
+
+    run.wait_for("dry:1")
+
+    assert ("failed", "timed_out") == (run.state.dry_runs[0].phase, run.state.dry_runs[0].reason)
+
+
+def test_a_dry_run_that_is_refused_while_its_end_is_wanted_is_not_due_any_more() -> None:
+    """It was never there."""
+    run = dry(a_step(1, timeout="30s"), a_step(2))
+    run.wait_for("dry:1")
+
+    run.take(refused_dry_run(run, message="no rights"))
+
+    assert ("failed", "timed_out", False) == (
+        run.state.dry_runs[0].phase,
+        run.state.dry_runs[0].reason,
+        "dry:1" in run.state.timers,
+    )
 
 
 def test_the_time_of_a_dry_run_is_cut_to_what_is_left_of_the_phase() -> None:
