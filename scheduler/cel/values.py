@@ -126,13 +126,12 @@ def read_span(text: str) -> Span:
 
 def read_instant(text: str) -> Instant:
     """Return the time that an RFC 3339 text says."""
-    found = _INSTANT.fullmatch(text) if len(text) <= 64 else None  # noqa: PLR2004 - longer than any
+    found = _INSTANT.fullmatch(text)
     try:
         if found is not None:
             date, clock, fraction, zone = found.groups()
             seconds = (datetime.fromisoformat(f"{date}T{clock}+00:00") - _EPOCH) // timedelta(seconds=1)
-            offset = 0 if zone == "Z" else offset_of(zone)
-            return instant((seconds - offset) * SECOND + int((fraction or "").ljust(9, "0")))
+            return instant((seconds - offset_of(zone)) * SECOND + int((fraction or "").ljust(9, "0")))
     except ValueError:
         pass
     raise Failure(f"{text[:32]!r} is not a time; write it like '2026-01-31T12:00:00Z'")

@@ -99,3 +99,74 @@ def test_values_may_be_nested_64_levels_deep(levels: int, *, refused: bool) -> N
                 evaluate(text, scope)
         else:
             assert evaluate(text, scope) in (deep, True)
+
+
+HUGE = a_scope(a_step_seen(result={"n": 2**63}))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("-9223372036854775807 - 1", -(2**63)),
+        ("9223372036854775806 + 1", 2**63 - 1),
+        ("string(timestamp('0001-01-01T00:00:00Z'))", "0001-01-01T00:00:00Z"),
+        ("string(timestamp('9999-12-31T23:59:59.999999999Z'))", "9999-12-31T23:59:59.999999999Z"),
+        ("duration('87660000h')", "315576000000s"),
+        ("duration('-87660000h')", "-315576000000s"),
+        (f"duration('{'1s' * 32}')", "32s"),
+        (f"double('{'0' * 63}1')", 1.0),
+        ("double(1e300)", 1e300),
+        ("timestamp(0).getMinutes('+23:59')", 59),
+        ("timestamp(0).getMinutes('Z')", 0),
+    ],
+)
+def test_values_at_a_limit_are_values(text: str, expected: object) -> None:
+    """64 bits, the years 1 to 9999, ten thousand years, 64 characters."""
+    assert expected == evaluate(text, SCOPE)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("-9223372036854775807 - 2", "the whole number does not fit into 64 bits"),
+        ("double(steps[1].result.n)", "the whole number does not fit into 64 bits"),
+        ("timestamp('0001-01-01T00:00:00Z') - duration('1ns')", "the time is not between the years 1 and 9999"),
+        (
+            "timestamp('9999-12-31T23:59:59.999999999Z') + duration('1ns')",
+            "the time is not between the years 1 and 9999",
+        ),
+        ("duration('87660000h') + duration('1ns')", "the duration is longer than 10,000 years"),
+        ("duration('-87660000h') - duration('1ns')", "the duration is longer than 10,000 years"),
+        (
+            f"duration('10s{'1s' * 31}')",
+            f"'10s{('1s' * 31)[:29]}' is not a duration; write a number and a unit, such as",
+        ),
+        (f"double('{'0' * 64}1')", f"'{'0' * 32}' is not a number"),
+        ("double('x')", "'x' is not a number"),
+        ("bool('yes')", "'yes' is not a boolean; write true or false"),
+        (
+            "timestamp(0).getHours('+24:00')",
+            "'+24:00' is not a time zone here; write 'UTC' or an offset such as '+02:00'",
+        ),
+        ("timestamp(0).getHours('+00:60')", "'+00:60' is not a time zone here"),
+        (f"timestamp('2024-01-01T00:00:00Z{' ' * 60}')", "is not a time; write it like '2026-01-31T12:00:00Z'"),
+    ],
+)
+def test_values_past_a_limit_are_errors(text: str, message: str) -> None:
+    """Each says what is wrong, and what to write where that helps."""
+    with pytest.raises(ExpressionError) as raised:
+        evaluate(text, HUGE)
+
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["1", "t", "true", "TRUE", "True"])
+def test_texts_that_are_true(text: str) -> None:
+    """As CEL has them."""
+    assert evaluate(f"bool('{text}')", SCOPE) is True
+
+
+@pytest.mark.parametrize("text", ["0", "f", "false", "FALSE", "False"])
+def test_texts_that_are_false(text: str) -> None:
+    """As CEL has them."""
+    assert evaluate(f"bool('{text}')", SCOPE) is False

@@ -128,6 +128,7 @@ def test_a_function_works_on_its_kinds_and_names_all_others(text: str, name: str
         ("'a'.matches(variables.zero)", "matches: the pattern holds a character that cannot be searched"),
         ("variables.zero.matches('a')", "matches: the text holds a character that cannot be searched"),
         ("variables.long.matches('a')", "matches: the text has 4097 characters; the limit is 4096"),
+        (f"'a'.matches('{'a' * 257}')", "matches: the pattern has 257 characters; the limit is 256"),
         ("'a'.matches('a{41}b{50}')", "matches: the pattern repeats too much; use smaller counts in { }"),
     ],
 )
