@@ -58,8 +58,7 @@ def create(draft: Draft, number: int, attempt: int, purpose: Purpose, order: Ord
     """
     definition = draft.plan.definition
     hold = purpose != "dry_run" and not idempotent(order.action)
-    limit = _LIMITS.get(purpose)
-    left = draft.timers.get(limit, 0) if limit else 0
+    left = draft.timers.get(_LIMITS.get(purpose, ""), 0)
     timeout = min(order.timeout_ms, max(left - draft.now, 1000)) if left else order.timeout_ms
     draft.commands.append(
         CreateExecution(
