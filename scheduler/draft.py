@@ -198,5 +198,5 @@ class Draft:
     def _count(self, step: StepState, after: str) -> None:
         self.in_flight += (after == "executing") - (step.phase == "executing")
         self.settled += (after in TERMINAL_STEP_PHASES) - (step.phase in TERMINAL_STEP_PHASES)
-        if after not in {"executing", step.phase} and step.number in self.ready:
+        if step.number in self.ready:
             self.ready.remove(step.number)
