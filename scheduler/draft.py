@@ -175,12 +175,11 @@ class Draft:
     def finish(self) -> RunState:
         """Return the state after the decision."""
         told = sum(1 for transition in self.transitions if transition.what)
-        due = min(self.timers.values(), default=0)
-        if due:
-            due = max(due, self.now + 1)  # a wake-up at this very moment may be the one that is being handled
         armed = self.before.wake_at
-        if due and (armed <= self.now or due < armed):
-            armed = due
+        if self.timers:
+            # A wake-up at this very moment may be the one that is being handled.
+            due = max(min(self.timers.values()), self.now + 1)
+            armed = due if armed <= self.now else min(armed, due)
         return replace(
             self.before,
             steps=tuple(self.steps),

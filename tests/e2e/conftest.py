@@ -36,6 +36,8 @@ async def a_world(options: StackOptions) -> AsyncIterator[World]:
         try:
             await asyncio.wait_for(watch.watching.wait(), 60)
             yield World(stack, cluster, database, watch)
+            if following.done():
+                following.result()  # says why the watch ended
             await public_events_are_as_promised(stack.nats_url)
         finally:
             following.cancel()

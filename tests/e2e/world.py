@@ -80,13 +80,7 @@ class InFlight:
 
     async def follow(self) -> None:
         """Watch for ever; a cut is healed by watching on from the last version seen."""
-        version = ""
-        while not version:
-            try:
-                version = (await self._cluster.list(EXECUTIONS, NAMESPACE)).resource_version
-            except KubernautError:  # an API server that has just come up
-                await asyncio.sleep(0.2)
-        self.watching.set()
+        version = await self._list()
         while True:
             try:
                 async for event in self._cluster.watch(EXECUTIONS, NAMESPACE, resource_version=version):
@@ -95,9 +89,25 @@ class InFlight:
                     if event.type != "BOOKMARK":
                         self._note(found, gone=event.type == "DELETED")
             except GoneError:
-                raise
+                if self.uids:
+                    raise  # what came in between is not known
+                version = await self._list()  # the server's cache of a kind that is new begins after the list
             except KubernautError:
                 await asyncio.sleep(0.2)
+
+    async def _list(self) -> str:
+        """Note what is there; return the version to watch from."""
+        while True:
+            try:
+                page = await self._cluster.list(EXECUTIONS, NAMESPACE)
+            except KubernautError:  # an API server that has just come up
+                await asyncio.sleep(0.2)
+            else:
+                break
+        for each in page.items:
+            self._note(msgspec.json.decode(each), gone=False)
+        self.watching.set()
+        return page.resource_version
 
     def _note(self, execution: Object, *, gone: bool) -> None:
         owner = execution["spec"]["workflowExecutionRef"]["name"]

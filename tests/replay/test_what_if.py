@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -110,7 +111,7 @@ def test_the_answer_stands_beside_what_was_recorded() -> None:
 
     text = "\n".join(lines)
     assert "recorded" in lines[2]
-    assert "1 → 2 → 7 → 8" in lines[2]
+    assert re.search("1 → [23] → 7 → 8", lines[2])  # steps 2 and 3 took the same time, but for milliseconds
     assert "what if" in lines[4]
     assert "→(limit)" in lines[4]
     assert "STEP" in text

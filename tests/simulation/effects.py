@@ -35,7 +35,7 @@ class Effects:
     async def heal(self) -> None:
         """End all faults: everything runs, answers, and goes on."""
         world = self._world
-        world.healed = True
+        world.healed, world.healed_at = True, world.clock.now()
         world.say("world", "heals everything")
         world.broker.start()
         for process in list(world.processes.values()):

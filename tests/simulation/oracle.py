@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _ANY: Final = msgspec.json.Decoder()
 ENDS: Final = frozenset({"completed", "failed"})
+TOLD_WITHIN: Final = 120.0
+"""Seconds in which a change is in the log once all is healed; the back-offs of the watcher go up to 30 s each."""
 KEPT: Final = frozenset({"24h"})
 """Times to live that no simulation waits for."""
 
@@ -67,6 +69,8 @@ class Oracle:
         self._gone: set[str] = set()
         self._deleted: dict[str, float] = {}
         """When objects went, by their uid."""
+        self._touched: dict[str, float] = {}
+        """When objects changed last, by their uid."""
         self.late = 0
         """Creations that were on their way when the one before was deleted."""
         self._ids: set[tuple[str, str]] = set()
@@ -84,6 +88,7 @@ class Oracle:
     def written(self, write: Write) -> None:
         """Look at a change of an object."""
         plural, meta = write.key[0], write.body["metadata"]
+        self._touched[meta["uid"]] = write.time
         if write.what == "DELETED" and plural in {WORKFLOWS.plural, EXECUTIONS.plural}:
             self._deleted[meta["uid"]] = write.time
         if plural == WORKFLOWS.plural:
@@ -297,15 +302,24 @@ class Oracle:
             if done < end:
                 yield f"G8: {consumer.name} has acknowledged {done} of {end}"
 
-    def _unwatched(self) -> Iterator[str]:
+    def overdue(self) -> Iterator[str]:
+        """Say what the log should have got long ago: no watch here swallows a change, so no resync is to find it."""
+        if self._world.milliseconds() / 1000 - self._world.healed_at > TOLD_WITHIN:
+            yield from self._unwatched(TOLD_WITHIN)
+
+    def _unwatched(self, at_least: float = 0.0) -> Iterator[str]:
+        """Say what the log has not got of the cluster's objects, and is so for some seconds at least."""
+        since = self._world.milliseconds() / 1000 - at_least
         for key, body in self._world.cluster.objects.items():
             meta = body["metadata"]
+            if self._touched.get(meta["uid"], since) > since:
+                continue
             if key[0] in {WORKFLOWS.plural, EXECUTIONS.plural} and self._versions.get(meta["uid"]) != int(
                 meta["resourceVersion"]
             ):
                 yield f"G1: of {key[2]} v{meta['resourceVersion']} the log has {self._versions.get(meta['uid'])}"
         for uid in sorted(self._deleted.keys() - self._gone):
-            if uid in self._versions:
+            if uid in self._versions and self._deleted[uid] <= since:
                 yield f"G1: {uid} is gone, and the log has no tombstone"
 
     def _unaudited(self) -> Iterator[str]:

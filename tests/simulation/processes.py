@@ -99,7 +99,7 @@ class Process(Owner):
         self.cut_roughly = False
         self.lagging = (0.0, 0.0)
         """Until when its watches lag, and by how much an event."""
-        self._draw = random.Random(f"{world.scenario.seed}/{self.name}")  # noqa: S311 - no secret
+        self._draw = random.Random(f"{world.scenario.number}/{self.name}")  # noqa: S311 - no secret
 
     async def live(self, root: Any) -> None:
         """Run the composition root; an end that nobody asked for is a finding."""

@@ -66,12 +66,12 @@ def simulate(scenario: Scenario) -> Outcome:
                 world.failure.exception()
             await world.bury_all()
 
-    random.seed(f"library/{scenario.seed}")  # back-offs draw from the library's own generator
+    random.seed(f"library/{scenario.number}")  # back-offs draw from the library's own generator
     failure = ""
     gc.freeze()  # only what this run leaves is looked through afterwards
     gc.disable()  # what a collection finds, and when, would depend on what ran before
     try:
-        loops.run(f"order/{scenario.seed}", main)
+        loops.run(f"order/{scenario.number}", main)
     except (BrokenError, loops.DeadlockError, loops.HotLoopError) as error:
         failure = str(error) if isinstance(error, BrokenError) else f"{type(error).__name__}: {error}"
     finally:
@@ -154,6 +154,8 @@ async def _come_to_rest(world: World) -> None:
         missing = next(world.oracle.missing(), None)
         if missing is None:
             return
+        for overdue in world.oracle.overdue():
+            raise BrokenError(overdue)
         if world.loop.time() > until:
             raise BrokenError("\n  ".join(list(world.oracle.missing())[:TOLD]))
 

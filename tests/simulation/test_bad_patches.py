@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Patch = pytest.MonkeyPatch
-SEEDS: Final = 200
+SEEDS: Final = 1000
 
 
 def _does(instead: Any) -> Any:
@@ -211,7 +211,7 @@ PATCHES: Final[tuple[tuple[Callable[[Patch], None], int], ...]] = (
     (acks_before_the_commit, 67),
     (leaves_its_finalizers, 0),
 )
-"""Each with the first seed of 0 to 199 that has found it, where the search begins to save time."""
+"""Each with the first seed that has found it, where the search begins to save time."""
 
 
 @pytest.mark.parametrize(("patch", "first"), [pytest.param(*each, id=each[0].__name__) for each in PATCHES])
@@ -219,4 +219,4 @@ def test_a_known_defect_is_found(patch: Callable[[Patch], None], first: int, mon
     """Whatever guarantee it breaks, within so many seeds."""
     patch(monkeypatch)
 
-    assert any(simulate(draw(str((first + more) % SEEDS))).failure for more in range(SEEDS))
+    assert any(simulate(draw(str(first + more))).failure for more in range(SEEDS))

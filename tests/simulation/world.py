@@ -96,11 +96,13 @@ class World:
         self.failure: asyncio.Future[None] = loop.create_future()
         self.last_write = 0.0
         """When somebody other than a user wrote to the cluster last, by the loop's clock."""
-        self._draw = random.Random(f"world/{scenario.seed}")  # noqa: S311 - no secret
+        self._draw = random.Random(f"world/{scenario.number}")  # noqa: S311 - no secret
         self._collecting = False
         self.over = False
         self.healed = False
         """No fault happens any more, and nobody pauses anything."""
+        self.healed_at = 0.0
+        """Seconds since 1970."""
         self.applying: set[str] = set()
         """Names under which a workflow is to be applied again."""
 
