@@ -17,16 +17,16 @@ MOST_CHARACTERS: Final = 64 * 1024
 
 def expressions_are_few(spec: WorkflowSpec) -> Iterator[str]:
     """Compiling takes time, which planning has little of."""
-    if (count := _characters(spec)) > MOST_CHARACTERS:
+    if _too_many(spec):
         yield (
-            f"{STEPS}: its expressions have {count} characters together; the limit is {MOST_CHARACTERS}, so make them"
-            " shorter or the workflow smaller"
+            f"{STEPS}: its expressions have {_characters(spec)} characters together; the limit is {MOST_CHARACTERS}, so"
+            " make them shorter or the workflow smaller"
         )
 
 
 def conditions_are_right(spec: WorkflowSpec) -> Iterator[str]:
     """Every condition is an expression that makes sense and gives true or false."""
-    if _characters(spec) > MOST_CHARACTERS:
+    if _too_many(spec):
         return
     numbers, variables = _known(spec)
     for path, step in steps_of(spec):
@@ -37,7 +37,7 @@ def conditions_are_right(spec: WorkflowSpec) -> Iterator[str]:
 
 def templates_are_right(spec: WorkflowSpec) -> Iterator[str]:
     """Every `{{ }}` in parameters holds an expression that makes sense."""
-    if _characters(spec) > MOST_CHARACTERS:
+    if _too_many(spec):
         return
     numbers, variables = _known(spec)
     for path, step in steps_of(spec):
@@ -83,6 +83,10 @@ def _conditions(step: Step) -> Iterator[tuple[str, str]]:
 def _known(spec: WorkflowSpec) -> tuple[frozenset[int], frozenset[str]]:
     numbers = frozenset(step.step_number for step in spec.workflow_definition.steps)
     return numbers, frozenset(spec.workflow_definition.variables)
+
+
+def _too_many(spec: WorkflowSpec) -> bool:
+    return _characters(spec) > MOST_CHARACTERS
 
 
 def _characters(spec: WorkflowSpec) -> int:

@@ -7,7 +7,7 @@ all that comes of it is a look at the run.
 from __future__ import annotations
 
 from heapq import nsmallest
-from operator import itemgetter
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -17,7 +17,7 @@ from schemas.workflow_status import TERMINAL_PHASES
 GRACE_MS: Final = 5000
 """How long a wake-up may be late, and be worked on, before it counts as lost."""
 REMEMBERED: Final = 100_000
-"""Runs with a timer that are known at once; about 160 bytes each. Of more, those that are due last are read again."""
+"""Runs with a timer that are known at once; about 200 bytes each. Of more, those that are due last are read again."""
 _MOST_PAUSE: Final = 15
 """Rounds between two tries at a run that nothing comes of."""
 
@@ -40,8 +40,9 @@ class _Decision(msgspec.Struct):
     state: _State
 
 
-class _Tried(msgspec.Struct):
-    times: int = 0
+class _Timer(msgspec.Struct, gc=False):
+    due_at: int
+    tries: int = 0
     pause: int = 0
 
 
@@ -54,13 +55,12 @@ class TimerIndex:
     def __init__(self, remembered: int = REMEMBERED) -> None:
         """`remembered`: how many runs at most."""
         self._remembered = remembered
-        self._due: dict[str, int] = {}
-        self._tried: dict[str, _Tried] = {}
+        self._timers: dict[str, _Timer] = {}
         self._horizon: int | None = None
 
     def __len__(self) -> int:
         """How many runs are known to have a timer."""
-        return len(self._due)
+        return len(self._timers)
 
     def take(self, workflow_uid: str, decision: bytes) -> bool:
         """Take in the newest decision of a run; whether the run is over. Raises msgspec.MsgspecError for none.
@@ -71,21 +71,20 @@ class TimerIndex:
         due_at = min(state.timers.values(), default=None) if not state.gone else None
         if due_at is None or (self._horizon is not None and due_at >= self._horizon):
             self.forget(workflow_uid)
-        elif due_at != self._due.get(workflow_uid):
-            self._due[workflow_uid] = due_at
-            self._tried.pop(workflow_uid, None)
-            if len(self._due) > self._remembered:
+        elif due_at != self.due_at(workflow_uid):
+            self._timers[workflow_uid] = _Timer(due_at)
+            if len(self._timers) > self._remembered:
                 self._shorten()
         return state.gone or state.phase in TERMINAL_PHASES
 
     def forget(self, workflow_uid: str) -> None:
         """Take in that a run has no timer any more."""
-        self._due.pop(workflow_uid, None)
-        self._tried.pop(workflow_uid, None)
+        self._timers.pop(workflow_uid, None)
 
     def due_at(self, workflow_uid: str) -> int | None:
         """Return the earliest timer of a run, in ms since 1970."""
-        return self._due.get(workflow_uid)
+        timer = self._timers.get(workflow_uid)
+        return None if timer is None else timer.due_at
 
     def incomplete(self, now_ms: int) -> bool:
         """Whether a timer that was left out for want of room may be due: then build the index anew."""
@@ -97,24 +96,24 @@ class TimerIndex:
         One that nothing came of is tried again in the next round, and then in ever fewer ones: its wake-up is in the
         stream and does not get lost there.
         """
-        late = ((uid, due_at) for uid, due_at in self._due.items() if due_at < now_ms - GRACE_MS)
         found = []
-        for uid, due_at in sorted(late, key=itemgetter(1, 0)):
-            tried = self._tried.setdefault(uid, _Tried())
-            if tried.pause:
-                tried.pause -= 1
+        for uid, timer in self._timers.items():
+            if timer.due_at >= now_ms - GRACE_MS:
+                continue
+            if timer.pause:
+                timer.pause -= 1
             else:
-                found.append(Overdue(uid, due_at, tried.times))
-        return found
+                found.append(Overdue(uid, timer.due_at, timer.tries))
+        return sorted(found, key=attrgetter("due_at", "workflow_uid"))
 
     def tried(self, workflow_uid: str) -> None:
         """Take in that the wake-up of this round was sent."""
-        tried = self._tried[workflow_uid]
-        tried.pause = min(2**tried.times - 1, _MOST_PAUSE)
-        tried.times += 1
+        timer = self._timers[workflow_uid]
+        timer.pause = min(2**timer.tries - 1, _MOST_PAUSE)
+        timer.tries += 1
 
     def _shorten(self) -> None:
         """Leave out the half that is due last."""
-        *first, (_, self._horizon) = nsmallest(len(self._due) // 2 + 1, self._due.items(), key=itemgetter(1))
-        self._due = dict(first)
-        self._tried = {uid: tried for uid, tried in self._tried.items() if uid in self._due}
+        half = len(self._timers) // 2 + 1
+        *first, (_, last) = nsmallest(half, self._timers.items(), key=lambda item: item[1].due_at)
+        self._timers, self._horizon = dict(first), last.due_at

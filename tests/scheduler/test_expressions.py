@@ -171,6 +171,9 @@ def test_a_condition_that_gives_no_boolean_is_an_error(text: str) -> None:
         ),
         pytest.param("steps[3].status == ''", "at 1:6: there is no step 3; the steps are 1, 2", id="a step"),
         pytest.param("[1].all(x, steps[7].attempts == x)", "there is no step 7", id="a step within a loop"),
+        pytest.param(
+            "steps[7].result.all(steps, steps)", "there is no step 7", id="a step that is looped over, by its own name"
+        ),
         pytest.param("steps[1].statuss == ''", "a step has no statuss; it has status, result", id="a field of a step"),
         pytest.param("steps.all(n, steps[n].state == '')", "a step has no state", id="a field of any step"),
         pytest.param("workflow.age == 1", "workflow has no age; it has name, namespace", id="a field of the workflow"),
@@ -183,6 +186,9 @@ def test_a_condition_that_gives_no_boolean_is_an_error(text: str) -> None:
         pytest.param("now.getHours('Europe/Berlin') < 6", "write 'UTC' or an offset such as '+02:00'", id="a zone"),
         pytest.param("variables.env.matches('(')", "missing )", id="a pattern"),
         pytest.param("1 / 0 == 1", "division by zero", id="what always fails"),
+        pytest.param(
+            f"'{'a' * 3000}'.matches('a{{1000}}')", "it takes too many steps", id="what always costs too much"
+        ),
         pytest.param("1u == 1u", "unsigned numbers such as 1u are not known here", id="unsigned numbers"),
         pytest.param("b'a' == b'a'", "bytes such as b'a' are not known here", id="bytes"),
         pytest.param("type(1) == type(2)", "the function type is not known here", id="types"),
@@ -198,10 +204,47 @@ def test_planning_finds_what_makes_no_sense(text: str, message: str) -> None:
     assert message in wrong
 
 
-@pytest.mark.parametrize("text", ["has(variables.nope)", "[{'nope': 1}].all(variables, variables.nope == 1)"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "has(variables.nope)",
+        "[{'nope': 1}].all(variables, variables.nope == 1)",
+        "[[1]].all(steps, steps[9] == 1)",
+        "[[{'nope': 1}]].all(steps, steps[0].nope == 1)",
+        "[{'nope': 1}].all(workflow, workflow.nope == 1)",
+    ],
+)
 def test_asking_whether_a_variable_exists_is_no_error(text: str) -> None:
     """Nor is a name that a loop gives another meaning."""
     assert problem(text, steps=frozenset(), boolean=True, variables=frozenset()) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"steps[1].{field} == dyn('')" for field in ("status", "result", "error", "attempts", "name")),
+        *(f"workflow.{field} == dyn('')" for field in ("name", "namespace", "uid", "phase", "startedAt")),
+    ],
+)
+def test_every_field_that_there_is_may_be_named(text: str) -> None:
+    """Of a step, and of the workflow."""
+    assert problem(text, steps=frozenset({1}), boolean=True) is None
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        pytest.param(set(), "there are none", id="none"),
+        pytest.param({"v" * 40}, f"the variables are {'v' * 32}", id="a long name is cut"),
+        pytest.param(set("abcdefghijkl"), "the variables are a, b, c, d, e, f, g, h, i, j, k, l", id="twelve"),
+        pytest.param(set("abcdefghijklm"), "the variables are a, b, c, d, e, f, g, h, i, j, k, l …", id="thirteen"),
+    ],
+)
+def test_an_error_names_the_variables_that_there_are(variables: set[str], told: str) -> None:
+    """As many as a person can read."""
+    wrong = problem("variables.nope == ''", boolean=True, variables=frozenset(variables))
+
+    assert f"""expression "variables.nope == ''" at 1:10: there is no variable nope; {told}""" == wrong
 
 
 @pytest.mark.parametrize(

@@ -164,3 +164,28 @@ def test_a_year_can_be_waited_for(timeout: str, *, refused: bool) -> None:
 def test_a_run_without_a_timeout_has_one_by_its_steps(steps: int, expected: str) -> None:
     """As the table of the specification has it."""
     assert expected == default_workflow_timeout(steps)
+
+
+def test_expressions_may_have_65536_characters_together() -> None:
+    """One more, and none of them is compiled: only that is told."""
+    conditions = [*[{"expression": "true".ljust(4096)}] * 15, {"expression": "nope".ljust(4096)}]
+    full = a_written_step(1, preConditions=conditions)
+
+    at_the_limit, over_it = broken(a_spec(full)), broken(a_spec(full | {"runIf": "1"}))
+
+    assert [f"{STEPS}[0].preConditions[15].expression"] == [each.partition(":")[0] for each in at_the_limit]
+    assert len(over_it) == 1
+    assert "have 65537 characters together; the limit is 65536, so make them shorter" in over_it[0]
+
+
+def test_those_in_templates_count_as_well() -> None:
+    """And are not compiled either when they are too many."""
+    step = a_written_step(1, preConditions=[{"expression": "true".ljust(4096)}] * 15)
+
+    def with_name(text: str) -> tuple[str, ...]:
+        return broken(a_spec(step | {"parameters": step["parameters"] | {"deployment": "{{" + text + "}}"}}))
+
+    assert [f"{STEPS}[0].parameters.deployment"] == [
+        each.partition(":")[0] for each in with_name(f"nope == '{'x' * 4086}'")
+    ]
+    assert "have 65537 characters together" in with_name(f"nope == '{'x' * 4087}'")[0]
