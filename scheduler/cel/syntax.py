@@ -29,10 +29,10 @@ _ENVIRONMENT: Final = cel.NewEnv(
     }
 )
 _MATCHES: Final = cel.NewEnv(variables={"text": _TEXT, "pattern": _TEXT}).compile("text.matches(pattern)")
-_ERROR: Final = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*?)(?:\n \||\nERROR:| \[[A-Z_]+\]$|$)", re.DOTALL)
+_ERROR: Final = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*?)(?:\n \||\nERROR:| \[[A-Z_]+\]$|$)")
 _UNDECLARED: Final = re.compile(r"undeclared reference to '(.*?)' \(in container ''\)")
 _NO_OVERLOAD: Final = re.compile(r"found no matching overload for '@?_?([^\w]*|.*?)_?' applied to '(.*)'")
-_RECURSION: Final = re.compile(r"recursion (?:limit exceeded|depth)", re.IGNORECASE)
+_TOO_DEEP: Final = re.compile("recursion limit exceeded|recursion depth")
 _LONGEST_MESSAGE: Final = 200
 
 
@@ -64,7 +64,7 @@ def read(text: str) -> Checked:
         checked = _ENVIRONMENT.compile(text)
     except (RuntimeError, TypeError, ValueError) as error:
         _refuse(str(error))
-    (_, wrapped) = _bytes_of(checked.serialize(), 1, 2)
+    (wrapped,) = _bytes_of(checked.serialize(), 2)
     (tree, source) = _bytes_of(wrapped, 4, 5)
     places = dict(_place(entry) for field, entry in _fields(source) if field == 4)  # noqa: PLR2004 - positions
     return Checked(root=_node(tree, places), gives=checked.return_type().name())
@@ -84,7 +84,7 @@ def matches(text: str, pattern: str) -> bool:
 
 def _refuse(raw: str) -> NoReturn:
     """Raise Unreadable with the first error that the library told."""
-    if _RECURSION.search(raw):
+    if _TOO_DEEP.search(raw):
         raise Unreadable("it is nested too deep, or has too many operators in a row; the limit is 32")
     found = _ERROR.search(raw)
     if found is None:
@@ -144,12 +144,12 @@ def _bytes_of(raw: bytes, *numbers: int) -> tuple[bytes, ...]:
 
 def _place(entry: bytes) -> tuple[int, int]:
     known = dict(_fields(entry))
-    return known.get(1, 0), known.get(2, 0)
+    return known[1], known.get(2, 0)  # the format leaves out a place of 0
 
 
 def _node(raw: bytes, places: dict[int, int]) -> Node:  # noqa: PLR0911 - one flat table, a row a kind of part
     known = dict(_fields(raw))
-    at = places.get(known.pop(2, 0), 0)
+    at = places.get(known.pop(2), 0)
     ((kind, body),) = known.items()
     match kind:
         case 3:
@@ -197,5 +197,5 @@ def _constant(body: bytes) -> Any:
             return struct.unpack("<d", value)[0]
         case 6:
             return value.decode()
-    words = {4: "unsigned numbers such as 1u", 7: "bytes such as b'a'"}.get(kind, "such literals")
+    words = "unsigned numbers such as 1u" if kind == 4 else "bytes such as b'a'"  # noqa: PLR2004 - uint64_value
     raise Unreadable(f"{words} are not known here; write whole numbers and text")
