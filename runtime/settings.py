@@ -40,6 +40,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     watch_namespaces: tuple[str, ...] = ()
     """Empty: all of them."""
+    resync_seconds: float = 600.0
+    """How often the watcher holds a list of everything against the log, give or take a fifth."""
+    freshness_seconds: float = 60.0
+    """How often it asks whether its watches come as far as what is stored, give or take a fifth."""
     clusters_dir: str = ""
     """Directory with a kubeconfig for each other cluster that checks may look at, under the name that steps have in
     `targetCluster`: `<name>` or `<name>.kubeconfig`. A Secret mounted there is read again when it changes. Empty:
@@ -76,6 +80,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         metrics_port=_port(environment, "KUBERNAUT_METRICS_PORT", 9090),
         log_level=_log_level(environment),
         watch_namespaces=_namespaces(environment),
+        resync_seconds=_seconds(environment, "KUBERNAUT_RESYNC_SECONDS", 600.0, least=1.0),
+        freshness_seconds=_seconds(environment, "KUBERNAUT_FRESHNESS_SECONDS", 60.0, least=1.0),
         clusters_dir=environment.get("KUBERNAUT_CLUSTERS_DIR", "").strip(),
         max_active_workflows=_active(environment),
         learn_seconds=_seconds(environment, "KUBERNAUT_LEARN_SECONDS", 60.0, least=1.0),

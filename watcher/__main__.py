@@ -16,10 +16,12 @@ from runtime import cluster, service
 from runtime.backoff import Backoff
 from runtime.errors import UnavailableError
 from runtime.kinds import EXECUTIONS, WORKFLOWS
+from watcher.api import Api
 from watcher.floor import Floor
+from watcher.freshness_loop import PATIENCE, Freshness
 from watcher.gather import recall
 from watcher.pace import Pace
-from watcher.parts import Parts
+from watcher.parts import Intervals, Parts
 from watcher.publish import Publisher
 from watcher.resync_loop import Resync
 from watcher.story import Story
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     import structlog
 
     from runtime.health import Dependency
-    from runtime.ports import Cluster, Log
+    from runtime.ports import Log
     from runtime.service import Service
     from watcher.gather import Recalled
     from watcher.publish import Correlations
@@ -50,23 +52,29 @@ def views(namespaces: tuple[str, ...], share: int, shares: int) -> list[View]:
 
 async def run(service: Service, *, share: int = 0, shares: int = 1) -> None:
     """Watch until the service is told to stop."""
-    watched = views(service.settings.watch_namespaces, share, shares)
+    settings, health = service.settings, service.health
+    watched = views(settings.watch_namespaces, share, shares)
     for view in watched:
-        service.health.dependency(view.name)
+        health.dependency(view.name)
+        health.dependency(view.freshness).ok("nothing speaks against it")
     log = await service.connect_log()
-    client = await cluster.connect(service.settings)
+    client = await cluster.connect(settings)
+    api = Api(client)
     correlations: Correlations = {}
-    teller = f"{service.settings.pod_name}/{os.getpid()}"
+    intervals = Intervals(resync=settings.resync_seconds, freshness=settings.freshness_seconds)
+    teller = f"{settings.pod_name}/{os.getpid()}"
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(
                     watch(
                         view,
-                        client,
+                        api,
                         log,
                         correlations=correlations,
-                        dependency=service.health.dependency(view.name),
+                        dependency=health.dependency(view.name),
+                        freshness=health.dependency(view.freshness),
+                        intervals=intervals,
                         teller=teller,
                         say=service.log,
                         pace=Pace(),
@@ -83,11 +91,13 @@ async def run(service: Service, *, share: int = 0, shares: int = 1) -> None:
 
 async def watch(
     view: View,
-    client: Cluster,
+    api: Api,
     log: Log,
     *,
     correlations: Correlations,
     dependency: Dependency,
+    freshness: Dependency,
+    intervals: Intervals,
     teller: str,
     say: structlog.typing.FilteringBoundLogger,
     pace: Pace,
@@ -97,7 +107,7 @@ async def watch(
     floor = Floor(recalled.floor)
     parts = Parts(
         view=view,
-        cluster=client,
+        cluster=api,
         log=log,
         known=recalled.known,
         floor=floor,
@@ -107,14 +117,18 @@ async def watch(
     )
     clock = asyncio.get_running_loop().time
     watching = Watching(parts, proof=recalled.proof, dependency=dependency, pace=pace, clock=clock)
-    resync = Resync(parts, watching, draw=random.random)
+    patience = PATIENCE * intervals.freshness
+    resync = Resync(parts, watching, draw=random.random, every=intervals.resync, patience=patience)
+    fresh = Freshness(parts, watching, resync, dependency=freshness, draw=random.random, every=intervals.freshness)
     async with asyncio.TaskGroup() as group:
         publishing = group.create_task(parts.publisher.run(), name=f"publish {view.name}")
         checking = group.create_task(resync.run(), name=f"resync {view.name}")
+        comparing = group.create_task(fresh.run(), name=f"freshness {view.name}")
         try:
             await watching.run()
         finally:
             checking.cancel()
+            comparing.cancel()
             try:
                 with suppress(TimeoutError):  # the next start sees the rest again
                     async with asyncio.timeout(SETTLE_SECONDS):

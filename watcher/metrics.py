@@ -43,6 +43,12 @@ MISSED: Final = Counter(
     ["resource"],
     registry=REGISTRY,
 )
+STALE: Final = Counter(
+    "kubernaut_watch_stale_total",
+    "Checks that found a watch behind what is stored, or the API server unable to say how far that is",
+    ["resource"],
+    registry=REGISTRY,
+)
 UNREADABLE: Final = Counter(
     "kubernaut_watch_unreadable_total", "Objects without a uid or version, left out", ["resource"], registry=REGISTRY
 )

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     import structlog
 
-    from runtime.ports import Cluster, Log
+    from runtime.ports import Log
+    from watcher.api import Api
     from watcher.floor import Floor
     from watcher.known import Known
     from watcher.publish import Publisher
@@ -16,12 +19,19 @@ if TYPE_CHECKING:
     from watcher.view import View
 
 
+class Intervals(msgspec.Struct, frozen=True, kw_only=True):
+    """How often the two checks look, in seconds."""
+
+    resync: float = 600.0
+    freshness: float = 60.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What is watched, the two sides, what is known, and who publishes and tells."""
 
     view: View
-    cluster: Cluster
+    cluster: Api
     log: Log
     known: Known
     floor: Floor

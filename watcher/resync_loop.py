@@ -1,4 +1,4 @@
-"""Every ten minutes: a list from etcd itself against the log, for what a watch has swallowed without a word.
+"""Every ten minutes or so: a list from etcd itself against the log, for what a watch has swallowed without a word.
 
 A frozen or faulty watch cache tells nothing, and nothing else would ever find out. What the running watch has not
 delivered yet is not missed: the list is compared again once the watch has come as far.
@@ -20,12 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from watcher.parts import Parts
+    from watcher.relist import Listed
     from watcher.watch_loop import Watching
 
-EVERY: Final = 600.0
 SPREAD: Final = 0.2
-PATIENCE: Final = 90.0
-"""Seconds in which the watch must have come as far as the list; bookmarks come about every 60 s."""
 LOOK: Final = 0.5
 
 
@@ -38,10 +36,13 @@ class Resync:
         watching: Watching,
         *,
         draw: Callable[[], float],
-        every: float = EVERY,
-        patience: float = PATIENCE,
+        every: float,
+        patience: float,
     ) -> None:
-        """`draw` gives numbers in [0, 1); `every` and `patience` in seconds."""
+        """`draw` gives numbers in [0, 1); `every` in seconds.
+
+        `patience`: seconds in which the watch must have come as far as the list; bookmarks come about every 60 s.
+        """
         self._parts = parts
         self._view = parts.view
         self._known = parts.known
@@ -68,7 +69,19 @@ class Resync:
         listed = await compare(self._parts, hand_over=False)
         if not await self._is_watched(listed.version):
             return 0
-        missed = [newer for newer in listed.newer if is_news(self._known, newer.seen)]
+        return await self._heal(listed, listed.version)
+
+    async def overdue(self, version: int) -> int:
+        """Publish what a list has and the log has not, of `version` or older; return how much that is.
+
+        For a watch that had its time to tell all of it. Raises what the ports raise.
+        """
+        listed = await compare(self._parts, hand_over=False)
+        await asyncio.sleep(LOOK)  # a deletion has no version of its own here: what is on its way gets through
+        return 0 if self._watching.position >= version else await self._heal(listed, version)
+
+    async def _heal(self, listed: Listed, version: int) -> int:
+        missed = [newer for newer in listed.newer if newer.seen.version <= version and is_news(self._known, newer.seen)]
         absent = list(self._known.absent(listed.uids, listed.version))
         if not missed and not absent:
             return 0

@@ -46,6 +46,11 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         return f"kubernetes/{self.plural}" + (f" in {self.namespace}" if self.namespace else "")
 
     @property
+    def freshness(self) -> str:
+        """Name of the dependency that says whether what the watch tells is all that there is."""
+        return f"{self.name}, fresh"
+
+    @property
     def changes(self) -> str:
         """Subject filter of all changes that this view may have published."""
         if self.of_workflows:

@@ -54,6 +54,18 @@ class Watching:
         self._must_list = "" if parts.floor.version else "no floor of this view is in the log"
         self._gap = 0
         self._resumes = True
+        self._stream: asyncio.Timeout | None = None
+        self._given_up = ""
+
+    def is_running(self) -> bool:
+        """Whether there is a watch, as far as anybody knows."""
+        return self._stream is not None
+
+    def give_up(self, reason: str) -> None:
+        """End the running watch, which nobody believes any more; a list closes the gap, over a new connection."""
+        if self._stream is not None:
+            self._given_up = reason
+            self._stream.reschedule(asyncio.get_running_loop().time())
 
     async def run(self) -> None:
         """Watch, whatever happens; ends by cancellation only."""
@@ -126,13 +138,22 @@ class Watching:
         return listed.version
 
     async def _watch(self) -> None:
+        try:
+            async with asyncio.timeout(None) as self._stream:
+                await self._follow()
+        except TimeoutError as error:
+            raise StreamBrokenError(self._given_up) from error
+        finally:
+            self._stream = None
+        self._resumes = True
+
+    async def _follow(self) -> None:
         events = self._cluster.watch(self._view.resource, self._view.namespace, resource_version=str(self.position))
         async with aclosing(events):
             async for event in events:
                 if self._resumes:
                     await self._tell_resumed()
                 await self._take(event)
-        self._resumes = True
 
     async def _tell_resumed(self) -> None:
         self._resumes = False

@@ -16,7 +16,9 @@ from schemas.subjects import WATCH_STORY
 from tests.eventually import eventually
 from tests.fakes.log import FakeLog
 from watcher.__main__ import watch
+from watcher.api import Api
 from watcher.pace import Pace
+from watcher.parts import Intervals
 from watcher.view import View
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 SAY = structlog.get_logger(service="watcher")
 CHANGES = "kubernaut.change.>"
+AS_SET = Intervals()
 
 
 class NoPace(Pace):
@@ -73,18 +76,29 @@ class HoledLog(FakeLog):
 class Watcher:
     """One process that watches one view."""
 
-    def __init__(self, cluster: FakeCluster, log: FakeLog, view: View | None = None, *, name: str = "one") -> None:
+    def __init__(
+        self,
+        cluster: FakeCluster,
+        log: FakeLog,
+        view: View | None = None,
+        *,
+        name: str = "one",
+        intervals: Intervals = AS_SET,
+    ) -> None:
         self.log = HoledLog(log.broker)
         self.dependency = Reasons()
+        self.freshness = Reasons()
         self.pace = NoPace()
         self.correlations: Correlations = {}
         self._task = asyncio.create_task(
             watch(
                 view or View(resource=WORKFLOWS),
-                cluster,
+                Api(cluster),
                 self.log,
                 correlations=self.correlations,
                 dependency=self.dependency,
+                freshness=self.freshness,
+                intervals=intervals,
                 teller=name,
                 say=SAY,
                 pace=self.pace,

@@ -14,6 +14,7 @@ from tests.fakes.cluster import FakeCluster
 from tests.fakes.log import FakeLog
 from tests.watcher.builders import a_workflow
 from tests.watcher.harness import SAY, Reasons, body_of, changes, last_versions, real_versions, told
+from watcher.api import Api
 from watcher.changes import Sighting
 from watcher.floor import Floor
 from watcher.known import Known
@@ -43,7 +44,7 @@ class World:
         self.publisher = Publisher(VIEW, self.log, known, self.floor, correlations={}, say=SAY)
         self.parts = Parts(
             view=VIEW,
-            cluster=self.cluster,
+            cluster=Api(self.cluster),
             log=self.log,
             known=known,
             floor=self.floor,
@@ -52,7 +53,7 @@ class World:
             say=SAY,
         )
         self.watching = Watching(self.parts, proof=0, dependency=Reasons(), pace=Pace(), clock=lambda: 0.0)
-        self.resync = Resync(self.parts, self.watching, draw=lambda: 0.5, patience=0.6)
+        self.resync = Resync(self.parts, self.watching, draw=lambda: 0.5, every=600.0, patience=0.6)
 
     async def watch(self, name: str) -> None:
         """Tell the newest version of an object, as the watch does."""
