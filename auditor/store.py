@@ -18,6 +18,7 @@ from auditor.ports import BadDataError, Entry, Written
 from auditor.reports import StepRun, WorkflowRun, latest
 from auditor.rows import Row
 from auditor.sql_files import MigrationChangedError, migrations, missing, statement
+from runtime import failpoints
 from runtime.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class PostgresStore:
                 await _run(connection, _UPSERT_STEP_RUNS, _columns(_STEP, steps))
             return Written(messages=messages, repeats=repeats)
 
-        return await self._transaction(work)
+        return await self._transaction(work, "commit.messages")
 
     async def quarantine(self, row: Row, reason: str) -> Written:
         """Store one message as bytes, with the reason."""
@@ -96,7 +97,7 @@ class PostgresStore:
             return Written(quarantined=added)
 
         try:
-            return await self._transaction(work)
+            return await self._transaction(work, "commit.quarantine")
         except BadDataError as error:
             # There is nothing less that could be kept of it: to go on would lose it.
             message = f"PostgreSQL refuses even the quarantine of message {row.stream_sequence}: {error}"
@@ -127,14 +128,17 @@ class PostgresStore:
         """Drop the connection; what is not committed was not acknowledged."""
         self._drop()
 
-    async def _transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """Run `work` between BEGIN and COMMIT. Raises BadDataError after a rollback, or UnavailableError."""
+    async def _transaction(self, work: Callable[[Connection], Awaitable[T]], effect: str = "") -> T:
+        """Run `work` between BEGIN and COMMIT. Raises BadDataError after a rollback, or UnavailableError.
+
+        `effect`: what is made by it, for failpoints; empty where nothing is.
+        """
         try:
             async with asyncio.timeout(self._seconds):
                 connection = await self._connected()
                 await connection.execute("BEGIN")
                 result = await work(connection)
-                await connection.execute("COMMIT")
+                await _commit(connection, effect)
                 return result
         except _ERRORS as error:
             if _is_about_data(error):
@@ -210,6 +214,14 @@ async def _check_schema(connection: Connection) -> None:
             f"the audit tables are older than this version; run python -m kubernaut.install, which applies {names}"
         )
         raise UnavailableError(message)
+
+
+async def _commit(connection: Connection, effect: str) -> None:
+    points = failpoints.armed()
+    if points is None or not effect:
+        await connection.execute("COMMIT")
+    else:
+        await points.around(effect, lambda: connection.execute("COMMIT"), TimeoutError)
 
 
 async def _run(connection: Connection, sql: str, arguments: Sequence[Any]) -> int:

@@ -17,11 +17,12 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from runtime import cluster_errors, metrics
+from runtime import cluster_errors, failpoints, metrics
 from runtime.cluster_access import Access, log_in
 from runtime.cluster_depth import cut
 from runtime.cluster_lines import Lines, read_event
 from runtime.errors import RefusedError, StreamBrokenError, UnavailableError
+from runtime.failpoint_sites import effect_of_call
 from runtime.ports import Object, Page, Patch, Resource, WatchEvent
 
 if TYPE_CHECKING:
@@ -187,7 +188,13 @@ class ClusterClient:
         except RecursionError as error:
             raise RefusedError(f"{verb} {path}: the object is nested too deep to be read", reason="invalid") from error
 
-    async def _call(
+    async def _call(self, verb: str, path: str, **rest: Any) -> bytes:
+        points = failpoints.armed()
+        if points is not None and (effect := effect_of_call(verb, path)):
+            return await points.around(effect, lambda: self._answer(verb, path, **rest))
+        return await self._answer(verb, path, **rest)
+
+    async def _answer(
         self,
         verb: str,
         path: str,

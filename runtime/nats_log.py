@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from runtime import metrics
+from runtime import failpoints, metrics
 from runtime.errors import KubernautError, NotFoundError, UnavailableError
 from runtime.nats_connection import SILENT_SECONDS, Connection
 from runtime.nats_headers import status_of
@@ -153,9 +153,11 @@ class NatsLog:
         puller = Puller(self._connection, consumer, in_hand, self._log)
         self._pullers.add(puller)
         puller.start()
+        points = failpoints.armed()
         try:
             while True:
-                yield await puller.next()
+                delivery = await puller.next()
+                yield delivery if points is None else points.deliver(consumer.name, delivery)
         finally:
             puller.stop()
             self._pullers.discard(puller)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from runtime import metrics
+from runtime import failpoints, metrics
 from runtime.backoff import Backoff
 from runtime.errors import ConflictError, RefusedError, TooLargeError, UnavailableError
 from runtime.nats_connection import ApiError, NoRespondersError, Reply
@@ -50,6 +50,7 @@ class Publisher:
     def __init__(self, connection: Connection, newest: Callable[[str, str], Awaitable[Stored | None]]) -> None:
         """`newest`: reads the last message of a filter from the leader of a stream."""
         self._connection = connection
+        self._request = failpoints.around_publishes(connection.request)
         self._newest = newest
 
     async def publish(self, event: Event, expect: int | None, expect_filter: str | None) -> Published:
@@ -72,7 +73,7 @@ class Publisher:
         while True:
             left = deadline - loop.time()
             try:
-                reply = await self._connection.request(
+                reply = await self._request(
                     event.subject, event.data, headers=headers, seconds=min(_TRY_SECONDS, max(left, 0.1))
                 )
                 published = await self._understand(attempt, reply)

@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
-from runtime import logs, metrics, settings
+from runtime import failpoints, logs, metrics, settings
 from runtime.errors import SettingsError
 from runtime.health import Health, watch_loop
 from runtime.http_ports import serve_health, serve_metrics
@@ -109,11 +109,14 @@ def main(name: str, run: Callable[[Service], Awaitable[None]]) -> NoReturn:
     """
     try:
         read = settings.read(os.environ)
+        points = failpoints.arm(name, os.environ)
     except SettingsError as error:
         logs.configure("info")
         logs.get_logger(name).error("settings_refused", error=str(error))
         sys.exit(EXIT_SETTINGS)
     logs.configure(read.log_level)
+    if points is not None:
+        logs.get_logger(name).warning("failpoints_armed", orders=[f"{o.site}={o.kind}@{o.hit}" for o in points.orders])
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         code = runner.run(_live(name, read, run))
     sys.stdout.flush()
