@@ -6,7 +6,7 @@ a default, at the end of the array-like structs.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -175,10 +175,17 @@ class PlanState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Digest of the spec and of everything else that the plan was made of: what an approval is bound to."""
 
 
+ENGINE: Final = 1
+"""What this version of the scheduler can go on from; see `RunState.engine`."""
+
+
 class RunState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """The whole state of a run after a decision."""
 
     phase: Phase
+    engine: int = 0
+    """The least ENGINE that may decide on this state. A version whose states mean more than the one before it can carry
+    on sets its own; older schedulers then leave the run to newer ones instead of dropping what they do not know."""
     generation: int = 0
     """metadata.generation that was taken in."""
     object_version: int = 0
