@@ -18,6 +18,8 @@ class Service:
     name: str
     module: str
     """Run as `python -m MODULE`."""
+    code: Path | None = None
+    """Where the module is, when it is not this version's; its libraries are those of this Python all the same."""
 
 
 WATCHER = Service("watcher", "watcher")
@@ -59,10 +61,11 @@ def _spec(service: Service, number: int, environment: Mapping[str, str], logs: P
     health, metrics = ports.take(), ports.take()
     return ProcessSpec(
         name=name,
-        command=(sys.executable, "-m", service.module),
+        command=(sys.executable, *(("-P",) if service.code else ()), "-m", service.module),
         log=logs / f"{name}.log",
         environment={
             **environment,
+            **({"PYTHONPATH": str(service.code)} if service.code else {}),
             "KUBERNAUT_BIND": LOOPBACK,
             "KUBERNAUT_HEALTH_PORT": str(health),
             "KUBERNAUT_METRICS_PORT": str(metrics),
