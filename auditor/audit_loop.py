@@ -14,6 +14,7 @@ from auditor import metrics
 from auditor.apply import apply
 from auditor.batches import MOST_MESSAGES, Batches
 from auditor.gather import gather
+from auditor.newest import RowsGoneError
 from auditor.rows import read
 from runtime.backoff import Backoff
 from runtime.errors import UnavailableError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     import structlog
 
+    from auditor.memory import Memory
     from auditor.ports import AuditStore, Written
     from runtime.health import Dependency
     from runtime.ports import Delivery, Log
@@ -53,8 +55,12 @@ class Auditor:
         clock: Callable[[], float] = time.time,
         reported: asyncio.Event | None = None,
         tracer: Tracer | None = None,
+        memory: Memory | None = None,
     ) -> None:
-        """`clock`: seconds since 1970, for the lag that is shown. `reported` is set whenever a report was stored."""
+        """`clock`: seconds since 1970, for the lag that is shown. `reported` is set whenever a report was stored.
+
+        `memory`: compares log and store, before anything is written.
+        """
         self._log = log
         self._store = store
         self._stopping = stopping
@@ -65,7 +71,9 @@ class Auditor:
         self._clock = clock
         self._reported = asyncio.Event() if reported is None else reported
         self._tracer = tracer
+        self._memory = memory
         self._tended_at = float("-inf")
+        self._compared = False
 
     async def run(self) -> None:
         """Audit until told to stop; what is in hand by then is stored, or given back when that takes too long."""
@@ -112,8 +120,12 @@ class Auditor:
 
     async def _store_batch(self, batch: list[Delivery]) -> None:
         began, wall = time.monotonic(), time.time_ns()
+        if self._memory is not None and not self._compared:
+            await self._memory.compare(self._store)
+            self._compared = True
         entries = await gather(self._log, [read(delivery.message) for delivery in batch])
         written = await apply(self._store, entries)
+        self._store.least = max(self._store.least, *(delivery.message.sequence for delivery in batch))
         if self._tracer is not None:
             for delivery in batch:
                 self._tracer.row(delivery.message, wall)
@@ -132,10 +144,14 @@ class Auditor:
             return
         try:
             await self._store.tend()
+            if self._memory is not None:
+                await self._memory.compare(self._store)
         except UnavailableError as error:
+            await self._tell(error)
             self._failed(error, [])
         else:
             self._tended_at = clock()
+            self._compared = True
             self._health.ok()
 
     async def _stopped_within(self, seconds: float) -> bool:
@@ -143,7 +159,13 @@ class Auditor:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         return self._stopping.is_set()
 
+    async def _tell(self, error: UnavailableError) -> None:
+        if self._memory is not None and isinstance(error, RowsGoneError):
+            with contextlib.suppress(UnavailableError):
+                await self._memory.gone(error)
+
     def _failed(self, error: UnavailableError, batch: list[Delivery]) -> None:
+        self._compared = False
         self._health.failed(str(error))
         metrics.FAILURES.inc()
         if batch:

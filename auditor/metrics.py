@@ -40,6 +40,11 @@ LAG: Final = Gauge(
     "Age of the oldest message of the batch in hand: from the broker's time to its commit, or to now while it waits",
     registry=REGISTRY,
 )
+ROWS_GONE: Final = Gauge(
+    "kubernaut_audit_rows_gone",
+    "Messages of the log that the audit held and, by its highest sequence, does not hold any more; 0 when all is well",
+    registry=REGISTRY,
+)
 LEARNED: Final = Counter(
     "kubernaut_audit_learned_total",
     "Times that what was learned of the actions changed and was told",
@@ -49,4 +54,20 @@ LEARN_FAILURES: Final = Counter(
     "kubernaut_audit_learn_failures_total",
     "Looks at the finished steps that failed; auditing goes on meanwhile",
     registry=REGISTRY,
+)
+SEALED: Final = Gauge(
+    "kubernaut_audit_sealed_sequence", "Sequence of the log up to which the audit is sealed", registry=REGISTRY
+)
+MISSING: Final = Gauge(
+    "kubernaut_audit_missing_messages",
+    "Messages of the log that were acknowledged and are not in the database, as far as they were counted (100)",
+    registry=REGISTRY,
+)
+UNSOUND: Final = Gauge(
+    "kubernaut_audit_unsound",
+    "1 while the log and the database contradict each other; the log line audit_unsound says how",
+    registry=REGISTRY,
+)
+SEAL_FAILURES: Final = Counter(
+    "kubernaut_audit_seal_failures_total", "Tries to seal that failed; auditing goes on meanwhile", registry=REGISTRY
 )

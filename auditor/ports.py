@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from auditor.learning import ActionFacts
+from auditor.newest import Newest
 from auditor.reports import Report
 from auditor.rows import Row
 from runtime.errors import KubernautError
@@ -41,6 +42,9 @@ class Written(msgspec.Struct, frozen=True):
 class AuditStore(Protocol):
     """Where the audit is kept. Each call has a time limit of its own and is durable once it returns."""
 
+    least: int
+    """Highest sequence of the log that must be there, as far as is known; with less, nothing is written or read."""
+
     async def write(self, entries: Sequence[Entry]) -> Written:
         """Store the entries in one transaction: all of them or, when an error is raised, perhaps none.
 
@@ -52,6 +56,10 @@ class AuditStore(Protocol):
 
     async def quarantine(self, row: Row, reason: str) -> Written:
         """Store a message as bytes, with the reason, under the same rules. Raises UnavailableError."""
+        ...
+
+    async def newest_message(self) -> Newest:
+        """Return the newest message of the log that is there. Raises RowsGoneError, or another UnavailableError."""
         ...
 
     async def tend(self) -> None:

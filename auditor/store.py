@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import asyncpg
 
 from auditor.learning import ActionFacts
+from auditor.newest import Newest, demand
 from auditor.ports import BadDataError, Entry, Written
 from auditor.reports import StepRun, WorkflowRun, latest
 from auditor.rows import Row
 from auditor.sql_files import MigrationChangedError, migrations, missing, statement
 from runtime import failpoints
 from runtime.errors import UnavailableError
+from schemas.subjects import LOG
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -57,6 +59,7 @@ _REPEAT_COLUMNS: Final = (
     "sha256",
     "redacted",
     "raw",
+    "record",
 )
 
 
@@ -68,6 +71,8 @@ class PostgresStore:
         self._dsn = dsn
         self._seconds = seconds
         self._connection: Connection | None = None
+        self.least = 0
+        """Highest sequence of the log that must be there: a database that has less is never written to."""
         self._partitions_due = 0.0
 
     async def write(self, entries: Sequence[Entry]) -> Written:
@@ -93,7 +98,9 @@ class PostgresStore:
 
         async def work(connection: Connection) -> Written:
             values = (row.event_key, row.stream, row.stream_sequence, row.time_ms, reason)
-            added = await _run(connection, _INSERT_QUARANTINED, (*values, row.sha256, row.redacted, row.raw))
+            added = await _run(
+                connection, _INSERT_QUARANTINED, (*values, row.sha256, row.redacted, row.raw, row.record)
+            )
             return Written(quarantined=added)
 
         try:
@@ -123,6 +130,14 @@ class PostgresStore:
             self._partitions_due = time.monotonic() + _PARTITIONS_SECONDS
 
         await self._transaction(work)
+
+    async def newest_message(self) -> Newest:
+        """Return the newest message of the log that is there. Raises RowsGoneError, or another UnavailableError."""
+
+        async def work(connection: Connection) -> Newest:
+            return await demand(connection, LOG.name, self.least)
+
+        return await self._transaction(work)
 
     async def close(self) -> None:
         """Drop the connection; what is not committed was not acknowledged."""
@@ -165,6 +180,9 @@ class PostgresStore:
         connection = await asyncpg.connect(self._dsn, timeout=_CONNECT_SECONDS, server_settings=_SERVER_SETTINGS)
         try:
             await _check_schema(connection)
+            # A new connection may lead to another copy of the database.
+            if self.least:
+                await demand(connection, LOG.name, self.least)
         except BaseException:
             connection.terminate()
             raise

@@ -91,10 +91,23 @@ async def _streams(
         except TimeoutError:
             message = f"NATS ({_without_password(url)}): {health.detail}"
             raise UnavailableError(message) from None
-        return await install_streams(connection, replicas=replicas, streams=streams, consumers=consumers)
+        audited = await _audited(environment)
+        return await install_streams(
+            connection, replicas=replicas, streams=streams, consumers=consumers, audited=audited
+        )
     finally:
         await connection.close()
         await keep
+
+
+async def _audited(environment: Mapping[str, str]) -> int:
+    """Return the highest sequence of the log that the audit holds; 0 where there is no audit, or no right to it."""
+    url = environment.get("DATABASE_URL", "").strip()
+    if not url:
+        return 0
+    from auditor.newest import newest  # noqa: PLC0415 - who installs the streams alone needs no PostgreSQL
+
+    return (await newest(url, LOG.name)).sequence
 
 
 async def _crds(environment: Mapping[str, str]) -> list[str]:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from kubernaut.install_vouch import refuse_if_lost, vouch
+from runtime.continuity import GUARDED
 from runtime.errors import NotFoundError, RefusedError
-from schemas.subjects import CONSUMERS, STREAMS
+from schemas.subjects import CONSUMERS, LOG, STORAGE_STREAM, STREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -125,26 +127,33 @@ async def install_streams(
     replicas: int | None = None,
     streams: Iterable[Stream] = STREAMS,
     consumers: Iterable[Consumer] = CONSUMERS,
+    audited: int = 0,
 ) -> list[str]:
     """Make or update them all and return a line for each that was not as it is now.
 
-    `replicas`: copies of each stream; None leaves what is there, and makes one. Raises RefusedError, and
+    `replicas`: copies of each stream; None leaves what is there, and makes one. `audited`: highest sequence of the log
+    that the audit holds, 0 where it is not known. Raises RefusedError, also in the place of a stream that was lost, and
     UnavailableError when the server does not answer.
     """
     done = []
-    for stream in streams:
+    chosen = tuple(streams)
+    for stream in chosen:
         wanted = stream_config(stream) | ({"num_replicas": replicas} if replicas else {})
-        done += await _install_stream(connection, wanted)
+        done += await _install_stream(connection, wanted, audited if stream is LOG else 0)
+    if STORAGE_STREAM in chosen:
+        await vouch(connection)
     for consumer in consumers:
         done += await _install_consumer(connection, consumer.stream, consumer_config(consumer))
     return done
 
 
-async def _install_stream(connection: Connection, wanted: Config) -> list[str]:
+async def _install_stream(connection: Connection, wanted: Config, audited: int) -> list[str]:
     name = wanted["name"]
     try:
         info = msgspec.json.decode(await connection.api(f"STREAM.INFO.{name}"))
     except NotFoundError:
+        if name in {stream.name for stream in GUARDED}:
+            await refuse_if_lost(connection, name, audited)
         await connection.api(f"STREAM.CREATE.{name}", wanted)
         return [f"made stream {name}"]
     changes = stream_changes(info["config"], wanted)

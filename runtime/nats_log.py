@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from runtime import failpoints, metrics
+from runtime import failpoints
 from runtime.errors import KubernautError, NotFoundError, UnavailableError
 from runtime.nats_connection import SILENT_SECONDS, Connection
+from runtime.nats_continuity import Continuity, seen_in
 from runtime.nats_headers import status_of
 from runtime.nats_publish import Publisher
 from runtime.nats_pull import Puller
 from runtime.nats_scan import scan
 from runtime.nats_stored import from_api, from_direct, milliseconds
-from schemas.subjects import STREAMS, TIMER_STREAM
+from runtime.subject_match import stream_of
+from schemas.subjects import AUDITOR, STREAMS, TIMER_STREAM
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -52,10 +54,20 @@ class _Point(msgspec.Struct):
     stream_seq: int = 0
 
 
+class ConsumerConfig(msgspec.Struct, frozen=True):
+    """What of a consumer's configuration decides what it loses."""
+
+    ack_policy: str = "explicit"
+    max_deliver: int = -1
+    filter_subject: str = ""
+    filter_subjects: tuple[str, ...] = ()
+
+
 class _ConsumerInfo(msgspec.Struct):
     delivered: _Point
     ack_floor: _Point
     num_ack_pending: int = 0
+    config: ConsumerConfig = ConsumerConfig()
 
 
 _INFOS: Final = msgspec.json.Decoder(_StreamInfo)
@@ -76,13 +88,16 @@ class NatsLog:
     ) -> None:
         """`url`: addresses separated by commas; `name`: of the service; `silence`: of a dead connection, in seconds."""
         self._connection = Connection(url, name, health, log, silence=silence)
-        self._publisher = Publisher(self._connection, self._from_leader)
+        self.continuity = Continuity(self._connection, name, log, self._opened_or_closed)
+        # First of all that a new connection begins: nothing is fetched before it was looked at.
+        self._connection.listen(self._connection.new_inbox(), _ignored, self._connected_anew)
+        self._publisher = Publisher(self._connection, self._from_leader, lambda: self.continuity.closed)
         self._health = health
         self._log = log
         self._direct: dict[str, bool] = {}
-        self._last_sequences: dict[str, int] = {}
         self._consumers: tuple[Consumer, ...] = ()
         self._pullers: set[Puller] = set()
+        self._wake = asyncio.Event()
         self._verified = asyncio.Event()
 
     async def keep(self) -> None:
@@ -104,7 +119,9 @@ class NatsLog:
 
     async def publish(self, event: Event, *, expect: int | None = None, expect_filter: str | None = None) -> Published:
         """See `Log.publish`."""
-        return await self._publisher.publish(event, expect, expect_filter)
+        published = await self._publisher.publish(event, expect, expect_filter)
+        self.continuity.saw(stream_of(event.subject), published.sequence)
+        return published
 
     async def schedule(self, event: Event, *, at_ms: int, target: str) -> None:
         """See `Log.schedule`."""
@@ -117,21 +134,27 @@ class NatsLog:
 
     async def last(self, stream: str, subject: str) -> Stored | None:
         """See `Log.last`."""
+        await self.continuity.opened()
         if self._direct.get(stream):
             return await self._directly(stream, {"last_by_subj": subject})
         return await self._from_leader(stream, subject)
 
     async def get(self, stream: str, sequence: int) -> Stored | None:
         """See `Log.get`."""
+        await self.continuity.opened()
         if self._direct.get(stream):
             return await self._directly(stream, {"seq": sequence})
         return await self._by_api(stream, {"seq": sequence})
 
-    def scan(
+    async def scan(
         self, stream: str, subject: str, *, last_per_subject: bool = False, start: int = 1
     ) -> AsyncGenerator[Stored, None]:
         """See `Log.scan`."""
-        return scan(self._connection, stream, subject, last_per_subject=last_per_subject, start=start)
+        await self.continuity.opened()
+        found = scan(self._connection, stream, subject, last_per_subject=last_per_subject, start=start)
+        async with contextlib.aclosing(found):
+            async for stored in found:
+                yield stored
 
     async def acknowledged(self, consumer: Consumer) -> int:
         """See `Log.acknowledged`.
@@ -142,21 +165,25 @@ class NatsLog:
         stream = _INFOS.decode(await self._connection.api(f"STREAM.INFO.{consumer.stream}"))
         newest = [await self._from_leader(consumer.stream, subject) for subject in consumer.filters or (">",)]
         info = _CONSUMERS.decode(await self._connection.api(f"CONSUMER.INFO.{consumer.stream}.{consumer.name}"))
+        done = info.delivered.stream_seq
         if info.num_ack_pending:
-            return info.ack_floor.stream_seq
-        if all(message is None or message.sequence <= info.delivered.stream_seq for message in newest):
-            return max(stream.state.last_seq, info.delivered.stream_seq)
-        return info.delivered.stream_seq
+            done = info.ack_floor.stream_seq
+        elif all(message is None or message.sequence <= done for message in newest):
+            done = max(stream.state.last_seq, done)
+        # What was acknowledged and is gone from the audit since is not done.
+        gap = self.continuity.gap
+        return min(done, gap.held) if consumer.name == AUDITOR.name and gap.expected else done
 
     async def consume(self, consumer: Consumer, *, in_hand: int) -> AsyncGenerator[Delivery, None]:
         """See `Log.consume`."""
-        puller = Puller(self._connection, consumer, in_hand, self._log)
+        puller = Puller(self._connection, consumer, in_hand, self._log, may_pull=lambda: not self.continuity.closed)
         self._pullers.add(puller)
         puller.start()
         points = failpoints.armed()
         try:
             while True:
                 delivery = await puller.next()
+                self.continuity.saw(consumer.stream, delivery.message.sequence)
                 yield delivery if points is None else points.deliver(consumer.name, delivery)
         finally:
             puller.stop()
@@ -186,9 +213,21 @@ class NatsLog:
             raise UnavailableError(f"JetStream answered {subject} with {status} {what}")
         return from_direct(stream, reply.headers, reply.data)
 
+    def _connected_anew(self) -> None:
+        self.continuity.unsure()
+        self._wake.set()
+
+    def _opened_or_closed(self) -> None:
+        for puller in self._pullers:
+            if self.continuity.closed:
+                puller.hold()
+            else:
+                puller.resume()
+
     async def _pulse(self) -> None:
         while True:
             await self._connection.wait()
+            self._wake.clear()
             try:
                 await self._look()
             except KubernautError as error:
@@ -199,32 +238,59 @@ class NatsLog:
                 self._verified.set()
             with contextlib.suppress(TimeoutError):
                 wait = _PULSE_SECONDS if self._verified.is_set() else _VERIFY_SECONDS
-                await asyncio.sleep(wait)
+                await asyncio.wait_for(self._wake.wait(), wait)
 
     async def _look(self) -> None:
-        """Look whether what services need is there. Raises NotFoundError that says what to do, or UnavailableError."""
-        for stream in STREAMS:
-            await self._look_at(stream.name)
+        """Look whether what services need is there, and is what it was.
+
+        Raises NotFoundError that says what to do, StorageRegressedError, RefusedError, or UnavailableError.
+        """
+        before = await self.continuity.recollect()
+        answers = {stream.name: await self._info(stream.name) for stream in STREAMS}
+        await self.continuity.judge(before, {name: seen_in(answer) for name, answer in answers.items()})
+        for name, answer in answers.items():
+            config = _INFOS.decode(answer).config
+            self._direct[name] = config.allow_direct and config.num_replicas == 1
         for consumer in self._consumers:
-            try:
-                await self._connection.api(f"CONSUMER.INFO.{consumer.stream}.{consumer.name}")
-            except NotFoundError as error:
-                raise NotFoundError(
-                    f"consumer {consumer.name} of stream {consumer.stream} does not exist;"
-                    " run python -m kubernaut.install"
-                ) from error
+            await self._look_at(consumer)
         for puller in self._pullers:
             if puller.trouble:
                 raise UnavailableError(puller.trouble)
+        if told := self._publisher.refusals.told(asyncio.get_running_loop().time()):
+            raise UnavailableError(told)
 
-    async def _look_at(self, stream: str) -> None:
+    async def _info(self, stream: str) -> bytes:
         try:
-            info = _INFOS.decode(await self._connection.api(f"STREAM.INFO.{stream}"))
+            return await self._connection.api(f"STREAM.INFO.{stream}")
         except NotFoundError as error:
             raise NotFoundError(f"stream {stream} does not exist; run python -m kubernaut.install") from error
-        self._direct[stream] = info.config.allow_direct and info.config.num_replicas == 1
-        before = self._last_sequences.get(stream, 0)
-        if info.state.last_seq < before:
-            metrics.STORAGE_REGRESSED.labels(stream).inc()
-            self._log.error("storage_regressed", stream=stream, last_sequence=info.state.last_seq, before=before)
-        self._last_sequences[stream] = info.state.last_seq
+
+    async def _look_at(self, consumer: Consumer) -> None:
+        about = f"consumer {consumer.name} of stream {consumer.stream}"
+        try:
+            answer = await self._connection.api(f"CONSUMER.INFO.{consumer.stream}.{consumer.name}")
+        except NotFoundError as error:
+            raise NotFoundError(f"{about} does not exist; run python -m kubernaut.install") from error
+        if wrong := consumer_fault(_CONSUMERS.decode(answer).config, consumer):
+            raise UnavailableError(f"{about} was changed: {wrong}; run python -m kubernaut.install")
+
+
+def consumer_fault(found: ConsumerConfig, wanted: Consumer) -> str:
+    """Return why a consumer as it was found would lose messages that this version needs; empty when it would not.
+
+    More filters than are wanted are none: a newer version has installed them.
+    """
+    filters = {found.filter_subject} if found.filter_subject else set(found.filter_subjects)
+    if filters and not set(wanted.filters) <= filters:
+        return f"it does not read {', '.join(sorted(set(wanted.filters) - filters))}"
+    if filters and not wanted.filters:
+        return "it does not read everything"
+    if found.ack_policy != "explicit":
+        return f"its ack_policy is {found.ack_policy}"
+    if found.max_deliver != wanted.max_deliver:
+        return f"it drops a message after {found.max_deliver} deliveries"
+    return ""
+
+
+def _ignored(_subject: str, _reply: str, _headers: bytes, _data: bytes) -> None:
+    """Nobody writes to that inbox; it is there for what begins with each connection."""

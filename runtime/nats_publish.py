@@ -15,6 +15,7 @@ from runtime.backoff import Backoff
 from runtime.errors import ConflictError, RefusedError, TooLargeError, UnavailableError
 from runtime.nats_connection import ApiError, NoRespondersError, Reply
 from runtime.nats_headers import to_block
+from runtime.nats_refusals import Refusals
 from runtime.nats_schedule import schedule_headers
 from runtime.ports import Published, Stored
 from runtime.subject_match import stream_of
@@ -47,16 +48,23 @@ _ACKS: Final = msgspec.json.Decoder(_Ack)
 class Publisher:
     """Publishes events over a connection."""
 
-    def __init__(self, connection: Connection, newest: Callable[[str, str], Awaitable[Stored | None]]) -> None:
-        """`newest`: reads the last message of a filter from the leader of a stream."""
+    def __init__(
+        self,
+        connection: Connection,
+        newest: Callable[[str, str], Awaitable[Stored | None]],
+        closed: Callable[[], str] = lambda: "",
+    ) -> None:
+        """`newest`: reads the last message of a filter from the leader; `closed`: why nothing may be stored now."""
         self._connection = connection
+        self._closed = closed
         self._request = failpoints.around_publishes(connection.request)
         self._newest = newest
+        self.refusals = Refusals()
 
     async def publish(self, event: Event, expect: int | None, expect_filter: str | None) -> Published:
         """Do what `Log.publish` says, within 5 s."""
         return await self._publish(
-            _Attempt(event, expect_filter or event.subject, expect), _expected(expect, expect_filter)
+            _Attempt(event, expect_filter or event.subject, expect), expected(expect, expect_filter)
         )
 
     async def schedule(self, event: Event, at_ms: int, target: str) -> None:
@@ -78,6 +86,7 @@ class Publisher:
                 )
                 published = await self._understand(attempt, reply)
                 if published is not None:
+                    self.refusals.taken(stream)
                     return published
                 reason = UnavailableError(f"{stream} does not take {event.subject} now")
             except UnavailableError as error:
@@ -85,6 +94,8 @@ class Publisher:
                 reason = error
             wait = backoff.next()
             if loop.time() + wait >= deadline:
+                if self._connection.connected:
+                    self.refusals.refused(stream, str(reason), loop.time())
                 fate = "whether it was stored is unknown" if attempt.unsure else "it was not stored"
                 raise UnavailableError(f"publish of {event.id} to {stream}: {reason}; {fate}") from reason
             metrics.PUBLISH_RETRIES.labels(stream).inc()
@@ -136,7 +147,8 @@ class Publisher:
         )
 
 
-def _expected(expect: int | None, expect_filter: str | None) -> dict[str, str]:
+def expected(expect: int | None, expect_filter: str | None) -> dict[str, str]:
+    """Return the headers under which the server stores a message only after the one that is expected; it keeps them."""
     if expect is None:
         return {}
     headers = {"Nats-Expected-Last-Subject-Sequence": str(expect)}

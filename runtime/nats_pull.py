@@ -20,6 +20,8 @@ from runtime.nats_stored import parse_ack_subject
 from runtime.ports import Stored
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import structlog
 
     from runtime.nats_connection import Connection
@@ -52,12 +54,15 @@ class Puller:
         consumer: Consumer,
         in_hand: int,
         log: structlog.typing.FilteringBoundLogger,
+        *,
+        may_pull: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`in_hand`: how many messages may be out and not ended."""
+        """`in_hand`: how many messages may be out and not ended; `may_pull`: whether any may be fetched now."""
         self._connection = connection
         self._consumer = consumer
         self._places = in_hand
         self._log = log
+        self._may_pull = may_pull
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{consumer.stream}.{consumer.name}"
         self._inbox = ""
         """Of the pull requests that count. Each new start has its own: the server drops those of a silent inbox."""
@@ -97,6 +102,18 @@ class Puller:
             self._fetched.popleft().give_back()
         self._held.set(len(self._open))
 
+    def hold(self) -> None:
+        """Take back every pull request that is out, and give back what was fetched and not handed out."""
+        self._connection.unlisten(self._inbox)
+        self._asked = 0
+        while self._fetched:
+            self._fetched.popleft().give_back()
+
+    def resume(self) -> None:
+        """Pull again after `hold`, or after a time in which it was not allowed to."""
+        if not self._stopped:
+            self._anew()
+
     async def next(self) -> NatsDelivery:
         """Return the next message; waits as long as it takes."""
         while True:
@@ -123,7 +140,7 @@ class Puller:
 
     def _pull(self) -> None:
         self._soon = False
-        if self._stopped or self._pulling_later is not None:
+        if self._stopped or self._pulling_later is not None or not self._may_pull():
             return
         free = self._places - len(self._open) - self._asked
         if free < max(1, self._places // _PART) or self._bytes >= _BYTES:

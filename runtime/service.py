@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import structlog
 
+    from runtime.nats_continuity import Continuity
     from runtime.ports import Log
     from runtime.tracing import Tracer
     from schemas.subjects import Consumer
@@ -77,6 +78,11 @@ class Service:
             self.tracer = Tracer(self.settings.otlp_endpoint, self.settings.otlp_headers, self.log)
             self._sending = self.group.create_task(self.tracer.run(), name="tracer")
         return TracedLog(nats, self.tracer)
+
+    @property
+    def continuity(self) -> Continuity:
+        """Whether the broker still has what it had; only after `connect_log`."""
+        return self._logs[0].continuity
 
     async def unless_stopping(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for `work`; raise StoppingError, and cancel it, when the process is told to stop before it is done."""

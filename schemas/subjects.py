@@ -18,6 +18,11 @@ OUTCOMES: Final = "kubernaut.outcome.>"
 SIGNALS: Final = "kubernaut.signal.>"
 SHADOW_STORY: Final = "kubernaut.shadow.>"
 DEAD_LETTERS: Final = "kubernaut.deadletter.>"
+CHECKPOINTS: Final = "kubernaut.audit.checkpoint"
+"""Seals of the audit: what the log itself says of the audit, in a second place."""
+OPERATIONS: Final = "kubernaut.operation.>"
+FREEZES: Final = "kubernaut.operation.freeze"
+"""Freezes and thaws of all effects, by the person who asked for them. Nobody acts on it."""
 EVENTS: Final = "kubernaut.event.>"
 TIMERS: Final = "kubernaut.timer.>"
 TIMERS_DUE: Final = "kubernaut.timer.due.>"
@@ -132,6 +137,8 @@ LOG: Final = Stream(
         SIGNALS,
         SHADOW_STORY,
         DEAD_LETTERS,
+        CHECKPOINTS,
+        OPERATIONS,
     ),
     max_age_days=30,
 )
@@ -146,7 +153,15 @@ LEARNED_STREAM: Final = Stream(
     deny_purge=False,
     latest_only=True,
 )
-STREAMS: Final = (LOG, TIMER_STREAM, EVENT_STREAM, LEARNED_STREAM)
+STORAGE_STREAM: Final = Stream(
+    name="KV_KUBERNAUT_STORAGE",
+    subjects=("$KV.KUBERNAUT_STORAGE.>",),
+    max_age_days=0,
+    deny_purge=False,
+    latest_only=True,
+)
+"""What is remembered of the other streams, to see that one lost something: a key-value bucket."""
+STREAMS: Final = (LOG, TIMER_STREAM, EVENT_STREAM, LEARNED_STREAM, STORAGE_STREAM)
 
 SCHEDULER: Final = Consumer(
     stream=LOG.name,

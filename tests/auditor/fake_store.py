@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from auditor.learning import ActionFacts
+from auditor.newest import Newest, RowsGoneError
 from auditor.ports import BadDataError, Entry, Written
 from auditor.reports import Report, StepRun, WorkflowRun, latest
 from runtime.errors import UnavailableError
@@ -39,6 +40,7 @@ class FakeStore:
 
     def __init__(self, database: Database | None = None) -> None:
         self.database = database or Database()
+        self.least = 0
         self.down = False
         """Every call raises UnavailableError; nothing takes effect."""
         self.lose_answers = 0
@@ -75,6 +77,18 @@ class FakeStore:
         self._reach()
         by_action = {action: [*filter(_counts, self._newest_first(action))][:most] for action in actions}
         return [_facts(action, steps) for action, steps in sorted(by_action.items()) if steps]
+
+    async def newest_message(self) -> Newest:
+        """See `AuditStore.newest_message`."""
+        self._reach()
+        held = [
+            Newest(place[2], row.event_id) for place, row in {**self.database.messages, **self.database.repeats}.items()
+        ]
+        held += [Newest(place[2]) for place in self.database.quarantined]
+        found = max(held, key=lambda each: each.sequence, default=Newest())
+        if found.sequence < self.least:
+            raise RowsGoneError(found.sequence, self.least)
+        return found
 
     async def tend(self) -> None:
         """See `AuditStore.tend`."""

@@ -1,0 +1,61 @@
+"""The installer vouches for the streams that it makes: services act only on a stream that somebody has vouched for.
+
+Must never vouch for a stream in the place of one that was lost: `kubernaut recover` does, when a person says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from runtime import continuity
+from runtime.continuity import GUARDED, Record
+from runtime.errors import NotFoundError, RefusedError
+from runtime.nats_continuity import remember, seen_in
+from runtime.nats_stored import from_api
+from schemas.subjects import STORAGE_STREAM
+
+if TYPE_CHECKING:
+    from runtime.nats_connection import Connection
+
+HELP: Final = "Making it anew would start runs without their memory: see docs/recovery.md, and run kubernaut recover"
+
+
+async def record_of(connection: Connection, stream: str) -> Record | None:
+    """Read what is remembered of a stream; None when nothing is."""
+    wanted = {"last_by_subj": continuity.key(stream)}
+    try:
+        answer = await connection.api(f"STREAM.MSG.GET.{STORAGE_STREAM.name}", wanted)
+    except NotFoundError:
+        return None
+    return msgspec.json.decode(from_api(STORAGE_STREAM.name, answer).data, type=Record)
+
+
+async def refuse_if_lost(connection: Connection, stream: str, audited: int = 0) -> None:
+    """Raise RefusedError when a stream that is not there was there before.
+
+    `audited`: highest sequence of it that the audit holds.
+    """
+    record = await record_of(connection, stream)
+    last = max(audited, record.last if record is not None else 0)
+    if last:
+        raise RefusedError(f"stream {stream} is gone; it had messages up to {last}. {HELP}", reason="lost")
+
+
+async def vouch(connection: Connection) -> None:
+    """Vouch for each stream that nobody has vouched for yet, or that never had a message.
+
+    Raises RefusedError for one that is not the same as before.
+    """
+    for stream in GUARDED:
+        seen = seen_in(await connection.api(f"STREAM.INFO.{stream.name}"))
+        record = await record_of(connection, stream.name)
+        if record is None or not record.last:
+            accepted = record.accepted if record is not None else 0
+            new = Record(created=seen.created, last=seen.last, missing=seen.missing, accepted=accepted)
+            await remember(connection, stream.name, new)
+        elif record.created != seen.created:
+            raise RefusedError(
+                f"stream {stream.name} was made anew by somebody at {seen.created}. {HELP}", reason="lost"
+            )
