@@ -7,9 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-import aiohttp
-
 from benchmarks import runs, usage
+from benchmarks.answers import Answers
 from benchmarks.figures import Figure, Goal, Measure, quantile
 from benchmarks.graphs import TEN_STEPS, workflow
 from benchmarks.options import Options
@@ -21,9 +20,6 @@ _STEP: Final = "15s"
 """How long each step takes, so that all runs have begun before the first one ends."""
 _ANNOTATIONS: Final = {"simulator.kubernaut.io/all-steps": f"take:{_STEP}"}
 _PATIENCE_SECONDS: Final = 1800.0
-_ASK_SECONDS: Final = 0.25
-_ANSWER_SECONDS: Final = 10.0
-"""An answer that takes longer counts as this long; the probes of a Deployment give up far earlier."""
 
 
 async def measure(options: Options, progress: Progress) -> Measure:
@@ -35,7 +31,7 @@ async def measure(options: Options, progress: Progress) -> Measure:
         runs.endings(system) as ends,
     ):
         idle = usage.look(system.pids())
-        peaks, answers = usage.Peaks(system.pids), _Answers(system)
+        peaks, answers = usage.Peaks(system.pids), Answers(_probes(system))
         began = time.perf_counter()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(loop) for loop in (peaks.sample_loop(), answers.ask_loop())]
@@ -90,34 +86,6 @@ async def _show_loop(ends: runs.Endings, count: int, progress: Progress) -> None
         await asyncio.sleep(1)
 
 
-class _Answers:
-    """How long the four services take to say that they live and are ready."""
-
-    def __init__(self, system: System) -> None:
-        self._urls = []
-        for member in system.stack.supervisor.members:
-            probe = member.spec.probe
-            if member.spec.name in PRODUCT and isinstance(probe, HttpProbe):
-                self._urls += [probe.url, probe.url.replace("/readyz", "/livez")]
-        self.seconds: list[float] = []
-        self.bad = 0
-
-    async def ask_loop(self) -> None:
-        """Ask all of them now and then, for ever."""
-        limits = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
-        async with aiohttp.ClientSession(timeout=limits, trust_env=False) as session:
-            while True:
-                for url in self._urls:
-                    await self._ask(session, url)
-                await asyncio.sleep(_ASK_SECONDS)
-
-    async def _ask(self, session: aiohttp.ClientSession, url: str) -> None:
-        began = time.perf_counter()
-        try:
-            async with session.get(url) as answer:
-                await answer.read()
-                good = answer.ok
-        except (aiohttp.ClientError, TimeoutError):
-            good = False
-        self.seconds.append(time.perf_counter() - began)
-        self.bad += not good
+def _probes(system: System) -> list[str]:
+    members = [member.spec for member in system.stack.supervisor.members if member.spec.name in PRODUCT]
+    return [spec.probe.url for spec in members if isinstance(spec.probe, HttpProbe)]
