@@ -1,0 +1,156 @@
+"""What must hold of the log, the public events and the database once everything is at rest, held against the objects.
+
+Read at the end, with a plain connection each; keeps what is wrong as sentences.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+import msgspec
+
+from runtime.nats_scan import scan
+from schemas import subjects
+from schemas.messages import TYPE_OF, Decision, decode
+from schemas.workflow_status import TERMINAL_PHASES
+from tests.nats_server import administrator
+from tests.public_events import public_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runtime.ports import Stored
+    from tests.chaos.truth import Truth
+
+_FEW: Final = 3
+
+
+class Words:
+    """The whole log, read in order."""
+
+    def __init__(self, truth: Truth) -> None:
+        self._truth = truth
+        self.problems: list[str] = []
+        self.messages = 0
+        self.decisions = 0
+        self.dead_letters = 0
+        self.events = 0
+        self.ended: set[str] = set()
+        """Uids of runs whose last decision is an end."""
+        self._ids: set[str] = set()
+        self._versions: dict[str, int] = {}
+        self._gone: set[str] = set()
+        self._chains: dict[str, int] = defaultdict(int)
+        self._public: dict[str, list[str]] = defaultdict(list)
+        self._told: dict[str, list[str]] = defaultdict(list)
+
+    async def read(self, nats_url: str) -> None:
+        """Read the log and the public events."""
+        async with administrator(nats_url) as connection:
+            async with aclosing(
+                scan(connection, subjects.LOG.name, "kubernaut.>", last_per_subject=False, start=1)
+            ) as log:
+                async for message in log:
+                    self.take(message)
+            async with aclosing(
+                scan(connection, subjects.EVENT_STREAM.name, subjects.EVENTS, last_per_subject=False, start=1)
+            ) as events:
+                async for message in events:
+                    self.take_event(message)
+        self.problems += self._at_rest()
+
+    def take(self, message: Stored) -> None:
+        """Look at a message of the log."""
+        self.messages += 1
+        if message.sequence != self.messages:
+            self.problems.append(f"the log: message {self.messages} has sequence {message.sequence}")
+        identity = message.headers.get("ce-id", "")
+        if identity in self._ids:
+            self.problems.append(f"G2: {identity} is in the log twice")
+        self._ids.add(identity)
+        kind = message.subject.split(".")[1]
+        if kind == "change":
+            self._changed(message)
+        elif kind == "decision":
+            self._decided(message)
+        elif kind == "deadletter":
+            self.dead_letters += 1
+            self.problems.append(f"G11: a message was buried: {message.data[:500]!r}")
+
+    def take_event(self, message: Stored) -> None:
+        """Look at a public event."""
+        self.events += 1
+        uid = message.subject.split(".")[3]
+        ordinal = int(message.headers["ce-ordinal"])
+        if ordinal != len(self._told[uid]):
+            name = self._truth.name(uid)
+            self.problems.append(f"G4: event {len(self._told[uid])} of {name} has ordinal {ordinal}")
+        self._told[uid].append(message.headers["ce-id"])
+        wrong = public_problems(message.subject, message.headers, message.data)
+        self.problems += [f"event {message.headers['ce-id']}: {each}" for each in wrong]
+
+    def _changed(self, message: Stored) -> None:
+        uid, version = message.headers["ce-uid"], int(message.headers["ce-version"])
+        if version <= self._versions.get(uid, 0):
+            self.problems.append(f"G2: {message.subject} goes from {self._versions[uid]} to {version}")
+        if uid in self._gone:
+            self.problems.append(f"G2: {message.subject} follows its own tombstone")
+        self._versions[uid] = version
+        if "ce-deleted" in message.headers:
+            self._gone.add(uid)
+
+    def _decided(self, message: Stored) -> None:
+        self.decisions += 1
+        uid = message.subject.split(".")[2]
+        body = decode(message.headers["ce-type"], message.data)
+        self._chains[uid] += 1
+        version = body.version  # type: ignore[union-attr] # both kinds of decisions have one
+        if version != self._chains[uid]:
+            self.problems.append(f"G3: decision {self._chains[uid]} of {self._truth.name(uid)} has version {version}")
+        if message.headers["ce-type"] != TYPE_OF[Decision]:
+            return
+        assert isinstance(body, Decision)
+        self._public[uid] += [f"{uid}/{body.version}/{n}" for n, each in enumerate(body.transitions) if each.what]
+        (self.ended.add if body.state.phase in TERMINAL_PHASES else self.ended.discard)(uid)
+
+    def _at_rest(self) -> Iterator[str]:
+        for uid, run in self._truth.runs.items():
+            if run.exists and uid not in self._chains:
+                yield f"G8: {run.name} was never decided on"
+            if uid in self._chains and uid not in self.ended and run.exists:
+                yield f"G8: the last decision of {run.name} is no end"
+            if self._told[uid] != self._public[uid]:
+                yield f"G4: of {run.name} {len(self._told[uid])} events are told, decided are {len(self._public[uid])}"
+        for uid, version in self._truth.versions.items():
+            if self._versions.get(uid) != version:
+                yield f"G1: {uid} is at version {version}, the log has {self._versions.get(uid)}"
+        for uid in self._truth.gone & self._versions.keys() - self._gone:
+            yield f"G1: {uid} is gone, and the log has no tombstone"
+
+    async def audited(self, database_url: str) -> int:
+        """Hold the audit against the log: everything, each once (G9). Return how many rows there are."""
+        connection = await asyncpg.connect(database_url, timeout=30)
+        try:
+            rows = await connection.fetch("SELECT stream_sequence, kept_in FROM audit_accounted")
+        finally:
+            await connection.close()
+        found = sorted(row["stream_sequence"] for row in rows)
+        if odd := [row["stream_sequence"] for row in rows if row["kept_in"] != "message"]:
+            self.problems.append(f"G9: {len(odd)} messages are repeats or quarantined, first {odd[:_FEW]}")
+        if found != list(range(1, self.messages + 1)):
+            lost = sorted(set(range(1, self.messages + 1)) - set(found))
+            self.problems.append(f"G9: {self.messages} messages, {len(found)} rows; missing {lost[:_FEW]}")
+        return len(found)
+
+
+async def lag(nats_url: str) -> dict[str, int]:
+    """Return how many messages each durable consumer has not acknowledged."""
+    found = {}
+    async with administrator(nats_url) as connection:
+        for consumer in subjects.CONSUMERS:
+            told = msgspec.json.decode(await connection.api(f"CONSUMER.INFO.{consumer.stream}.{consumer.name}"))
+            found[consumer.name] = told["num_pending"] + told["num_ack_pending"]
+    return found
