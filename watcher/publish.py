@@ -130,24 +130,31 @@ class Publisher:
                 self._say.warning("publish_delayed", id=message.event.id, reason=str(error))
                 await asyncio.sleep(backoff.next())
             else:
-                self._note(uid, message, sighting, stored.sequence)
+                self._note(uid, message, stored.sequence)
+                if not stored.duplicate:
+                    self._count(message, synthesized=sighting.synthesized)
                 return
 
-    def _note(self, uid: str, message: Message, sighting: Sighting, sequence: int) -> None:
-        self.published += 1
-        self.tombstones += sighting.synthesized
+    def _note(self, uid: str, message: Message, sequence: int) -> None:
         if message.entry is None:
-            what = "tombstone"
             self._known.put_gone(uid)
             if self._view.of_workflows:
                 self._correlations.pop(uid, None)
         else:
-            what = "status" if message.event.subject.startswith("kubernaut.change.status.") else "whole"
             self._known.put(uid, msgspec.structs.replace(message.entry, sequence=sequence))
             if self._view.of_workflows and message.entry.correlation != uid:
                 self._correlations[uid] = message.entry.correlation
         if self._view.of_workflows:
             metrics.ACTIVE.set(self._known.active)
+
+    def _count(self, message: Message, *, synthesized: bool) -> None:
+        """Count what is new on the log; what another watcher was first with, it has counted."""
+        self.published += 1
+        self.tombstones += synthesized
+        if message.entry is None:
+            what = "tombstone"
+        else:
+            what = "status" if message.event.subject.startswith("kubernaut.change.status.") else "whole"
         metrics.PUBLISHED.labels(self._view.plural, what).inc()
 
     async def _read_back(self, uid: str, message: Message, again: Backoff) -> None:

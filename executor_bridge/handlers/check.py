@@ -53,10 +53,11 @@ async def check(context: Context, order: Order, command: RunCheck) -> None:
     async def attempt(_tries: int) -> Published:
         return await context.log.publish(event)
 
-    await persist(context.limits, order.until, attempt)
+    published = await persist(context.limits, order.until, attempt)
     verdict = "passed" if body.passed else "failed"
-    metrics.CHECKS.labels(command.type, verdict).inc()
-    metrics.CHECK_SECONDS.labels(command.type).observe(now() - began)
+    if not published.duplicate:
+        metrics.CHECKS.labels(command.type, verdict).inc()
+        metrics.CHECK_SECONDS.labels(command.type).observe(now() - began)
     workflow = order.decision.workflow.uid
     context.logger.info(
         "check_told", workflow=workflow, check=command.check, kind=command.type, verdict=verdict, message=body.message

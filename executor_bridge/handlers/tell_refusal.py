@@ -25,8 +25,9 @@ async def tell_refusal(context: Context, order: Order, refused: Refused) -> None
     async def attempt(_tries: int) -> Published:
         return await context.log.publish(event)
 
-    await persist(context.limits, order.until, attempt)
-    metrics.REFUSALS.labels(kind_of(order), refused.reason).inc()
+    published = await persist(context.limits, order.until, attempt)
+    if not published.duplicate:
+        metrics.REFUSALS.labels(kind_of(order), refused.reason).inc()
     context.logger.warning(
         "command_refused",
         workflow=order.decision.workflow.uid,

@@ -38,6 +38,8 @@ class JournalCluster(FakeCluster):
         self._told = told
         super().__init__()
         self.collects_at_once = False
+        self.swallowed = 0
+        """Events that a watch has left out."""
         self.asked_at = 0.0
         """When the create was sent that takes effect now."""
 

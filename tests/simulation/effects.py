@@ -46,6 +46,7 @@ class Effects:
             process.log.lose_acks = 0
             process.log.shuffled_until = 0.0
             process.lagging = (0.0, 0.0)
+            process.repeats = process.swallows = 0
             world.thaw(process)
         for name in sorted(self._ill):
             world.set_health(name, well=True)
@@ -141,6 +142,24 @@ class Effects:
     async def _lag_watch(self, fault: Fault) -> None:
         for process in self._meant(fault):
             process.lagging = (self._world.loop.time() + fault.seconds, fault.seconds / 5)
+        await asyncio.sleep(0)
+
+    async def _repeat_watch(self, fault: Fault) -> None:
+        for process in self._meant(fault):
+            process.repeats += fault.amount
+        await asyncio.sleep(0)
+
+    async def _swallow(self, fault: Fault) -> None:
+        """Only the watcher promises to find out; the executor has no resync."""
+        for process in self._meant(fault):
+            if process.kind == "watcher":
+                process.swallows += fault.amount % 3 + 1
+        await asyncio.sleep(0)
+
+    async def _skew(self, fault: Fault) -> None:
+        """Clocks stay wrong when all else is healed: there is nothing about them that must be right."""
+        for slot in [fault.who] if fault.who else sorted(self._world.processes):
+            self._world.skews[slot] = float(fault.amount)
         await asyncio.sleep(0)
 
     async def _compact(self, fault: Fault) -> None:

@@ -18,6 +18,8 @@ from schemas.messages import (
     CommandRefused,
     CreateExecution,
     Decision,
+    DeleteExecution,
+    DeleteWorkflow,
     ExecutionChanged,
     QueueDecided,
     decode,
@@ -25,6 +27,7 @@ from schemas.messages import (
 from schemas.names import FINALIZER
 from schemas.queue_state import QueueState
 from schemas.workflow_status import TERMINAL_PHASES
+from tests.simulation.floors import Floors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +40,8 @@ _ANY: Final = msgspec.json.Decoder()
 ENDS: Final = frozenset({"completed", "failed"})
 TOLD_WITHIN: Final = 120.0
 """Seconds in which a change is in the log once all is healed; the back-offs of the watcher go up to 30 s each."""
+RESYNCED_WITHIN: Final = 1000.0
+"""Seconds more where a watch has left something out: the resync looks every 8 to 12 minutes, and may fail once."""
 KEPT: Final = frozenset({"24h"})
 """Times to live that no simulation waits for."""
 
@@ -77,11 +82,25 @@ class Oracle:
         self._queue = QueueDecided(version=0, now=0, causes=(), state=QueueState())
         self._refused: set[str] = set()
         """Ids of commands that the cluster refused."""
+        self._outcomes: set[tuple[str, str]] = set()
+        """Ids of commands, and what was told of them."""
+        self._deletions: set[str] = set()
+        """Uids of the objects that decisions command to delete."""
+        self._leaving: set[str] = set()
+        """Uids of objects that somebody has deleted."""
+        self._floors = Floors()
+        self.swept = 0
+        """Wake-ups that the sweep sent."""
 
     @property
     def creations(self) -> int:
         """Executions that were created."""
         return len(self._created)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that everything may take longer, because a watch left something out."""
+        return RESYNCED_WITHIN if self._world.cluster.swallowed else 0.0
 
     # The cluster
 
@@ -91,10 +110,23 @@ class Oracle:
         self._touched[meta["uid"]] = write.time
         if write.what == "DELETED" and plural in {WORKFLOWS.plural, EXECUTIONS.plural}:
             self._deleted[meta["uid"]] = write.time
+        if plural in {WORKFLOWS.plural, EXECUTIONS.plural}:
+            version, deleted = int(meta["resourceVersion"]), write.what == "DELETED"
+            self._floors.written(plural, meta["uid"], version, deleted=deleted)
+            self._leaves(write, meta)
         if plural == WORKFLOWS.plural:
             self._workflow(write, meta)
         elif plural == EXECUTIONS.plural and write.what == "ADDED":
             self._execution(write.body)
+
+    def _leaves(self, write: Write, meta: Object) -> None:
+        """Of the services only the bridge deletes, and only the very objects that a decision names."""
+        leaves = write.what == "DELETED" or "deletionTimestamp" in meta
+        if not leaves or meta["uid"] in self._leaving:
+            return
+        self._leaving.add(meta["uid"])
+        if write.by.startswith("bridge") and meta["uid"] not in self._deletions:
+            self._world.broken("G5", f"{write.by} deletes {meta['name']} ({meta['uid']}), and no decision says so")
 
     def _workflow(self, write: Write, meta: Object) -> None:
         run = self.runs.setdefault(meta["uid"], Run(name=meta["name"], spec=write.body["spec"]))
@@ -126,7 +158,8 @@ class Oracle:
         """Whether an execution that is no more may be created once more.
 
         Nobody can take back a request that was on its way when it was deleted: the executor knows its idempotency key.
-        And of what nobody saw before somebody deleted it, only an action that may be done twice is created again.
+        And of what nobody saw before somebody deleted it, only what may be done twice is created again: a dry run, or
+        an action that is idempotent.
         """
         uid, number, attempt, purpose = identity
         deleted_at = self._deleted.get(self._created[identity])
@@ -137,7 +170,7 @@ class Oracle:
             return True
         row = _row(self.runs[uid], purpose, number)
         waits = row is not None and row.phase == "executing" and row.attempt == attempt and not row.execution_uid
-        return bool(waits and ACTIONS[action].idempotent)
+        return bool(waits and (purpose == "dry_run" or ACTIONS[action].idempotent))
 
     def _in_order(self, run: Run, number: int, flying: list[Object]) -> None:
         """No step begins while one that it depends on is in flight."""
@@ -173,12 +206,32 @@ class Oracle:
             self.runs[words[3]].told.append(identity[1])
         elif words[1] == "decision":
             self._decided(words[2], message)
-        elif words[1] == "outcome" and message.headers["ce-type"] == TYPE_OF[CommandRefused]:
-            self._refused.add(_ANY.decode(message.data)["commandId"])
+        elif words[1] == "outcome":
+            self._come_of(message)
         elif words[1] == "change":
             self._changed(message)
+            self._claimed(EXECUTIONS.plural if words[2] == "execution" else WORKFLOWS.plural, message)
+        elif words[1] == "watch":
+            self._claimed(words[2], message)
+        elif words[1] == "timer" and "/sweep/" in identity[1]:
+            self.swept += 1
         elif words[1] == "deadletter":
             self._world.broken("G11", f"a message was buried: {message.data[:2000]!r}")
+
+    def _come_of(self, message: Stored) -> None:
+        command, kind = _ANY.decode(message.data)["commandId"], message.headers["ce-type"]
+        if (command, kind) in self._outcomes:
+            self._world.broken("G2", f"what came of {command} is told twice")
+        self._outcomes.add((command, kind))
+        if kind == TYPE_OF[CommandRefused]:
+            self._refused.add(command)
+
+    def _claimed(self, plural: str, message: Stored) -> None:
+        floor = message.headers.get("ce-floor", "")
+        if not floor or self._world.cluster.swallowed:
+            return
+        for wrong in self._floors.wrong(plural, int(floor)):
+            self._world.broken("G1", wrong)
 
     def _changed(self, message: Stored) -> None:
         uid, version = message.headers["ce-uid"], int(message.headers["ce-version"])
@@ -187,8 +240,11 @@ class Oracle:
         if uid in self._gone:
             self._world.broken("G2", f"{message.subject} follows its own tombstone")
         self._versions[uid] = version
-        if "ce-deleted" in message.headers:
+        gone = "ce-deleted" in message.headers
+        if gone:
             self._gone.add(uid)
+        plural = EXECUTIONS.plural if message.subject.split(".")[2] == "execution" else WORKFLOWS.plural
+        self._floors.logged(plural, uid, version, gone=gone)
 
     def _decided(self, uid: str, message: Stored) -> None:
         body = decode(message.headers["ce-type"], message.data)
@@ -205,7 +261,11 @@ class Oracle:
         before = run.last.version if run.last else 0
         if body.version != before + 1:
             self._world.broken("G3", f"{run.name} goes from version {before} to {body.version}")
+        if not (run.last.now if run.last else 0) <= body.now <= message.time_ms:
+            self._world.broken("P20", f"{run.name} decides at {body.now}, the broker's time is {message.time_ms}")
         run.last = body
+        self._deletions |= {each.uid for each in body.commands if isinstance(each, DeleteExecution)}
+        self._deletions |= {uid for each in body.commands if isinstance(each, DeleteWorkflow)}
         run.ended = run.ended or body.state.phase in TERMINAL_PHASES
         run.public += [f"{uid}/{body.version}/{place}" for place, each in enumerate(body.transitions) if each.what]
         active = [each.name for each in self.runs.values() if _needs_place(each)]
@@ -304,8 +364,9 @@ class Oracle:
 
     def overdue(self) -> Iterator[str]:
         """Say what the log should have got long ago: no watch here swallows a change, so no resync is to find it."""
-        if self._world.milliseconds() / 1000 - self._world.healed_at > TOLD_WITHIN:
-            yield from self._unwatched(TOLD_WITHIN)
+        within = TOLD_WITHIN + self.patience
+        if self._world.milliseconds() / 1000 - self._world.healed_at > within:
+            yield from self._unwatched(within)
 
     def _unwatched(self, at_least: float = 0.0) -> Iterator[str]:
         """Say what the log has not got of the cluster's objects, and is so for some seconds at least."""

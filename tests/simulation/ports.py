@@ -169,12 +169,26 @@ class SimCluster:
                 position += 1
                 if change.concerns(resource, namespace, start):
                     await process.lag()
+                    if process.swallows > 0 and change.event.type != "BOOKMARK":
+                        process.swallows -= 1
+                        self._cluster.swallowed += 1
+                        continue
+                    if process.repeats > 0:
+                        process.repeats -= 1
+                        for again in self._told(resource, namespace, start, position):
+                            yield again
                     yield change.event
             if process.cuts != cuts:
                 if process.cut_roughly:
                     raise StreamBrokenError("the stream was cut")
                 return
             await self._cluster.changed()
+
+    def _told(self, resource: Resource, namespace: str | None, start: int, position: int) -> list[WatchEvent]:
+        """Some of what a watch has told before: an API server that is behind tells it once more."""
+        first = int(self._process.draw() * position)
+        told = self._cluster.history[first:position]
+        return [each.event for each in told if each.concerns(resource, namespace, start)]
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -99,6 +99,10 @@ class Process(Owner):
         self.cut_roughly = False
         self.lagging = (0.0, 0.0)
         """Until when its watches lag, and by how much an event."""
+        self.repeats = 0
+        """Before how many of the next events its watches tell again what they have told."""
+        self.swallows = 0
+        """How many of the next events its watches leave out without a word."""
         self._draw = random.Random(f"{world.scenario.number}/{self.name}")  # noqa: S311 - no secret
 
     async def live(self, root: Any) -> None:
@@ -145,6 +149,10 @@ class Process(Owner):
         until, seconds = self.lagging
         if self.now() < until:
             await asyncio.sleep(seconds * self.draw())
+
+    def wall(self) -> float:
+        """Seconds since 1970 by the clock of the machine that it runs on, which may be minutes off."""
+        return self.world.clock.now() + self.world.skews.get(self.slot, 0.0)
 
     def now(self) -> float:
         """By the loop's clock."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
@@ -62,7 +63,8 @@ def connected(world: World) -> Iterator[None]:
         instead(bridge_root, "connect", _connect)
         instead(executor_root, "connect", _connect)
         instead(executor_root, "read_scale", lambda _environment: world.scenario.scale)
-        instead(executor_root, "_clock", world.milliseconds)
+        instead(time, "time", world.wall)
+        instead(time, "time_ns", world.wall_ns)
         instead(auditor_root, "PostgresStore", _store)
         if world.scenario.honest:
             instead(results, "affected", _honest(results.affected))

@@ -53,6 +53,17 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def simulate(scenario: Scenario) -> Outcome:
     """Run a scenario to its end."""
+    gc.freeze()  # only what this run leaves is looked through afterwards
+    gc.disable()  # what a collection finds, and when, would depend on what ran before
+    try:
+        return _simulate(scenario)
+    finally:
+        gc.enable()
+        gc.collect()  # once nothing of the run is held any more: what stays now stays for ever
+        gc.unfreeze()
+
+
+def _simulate(scenario: Scenario) -> Outcome:
     worlds: list[World] = []
 
     async def main(loop: SimLoop) -> None:
@@ -68,16 +79,10 @@ def simulate(scenario: Scenario) -> Outcome:
 
     random.seed(f"library/{scenario.number}")  # back-offs draw from the library's own generator
     failure = ""
-    gc.freeze()  # only what this run leaves is looked through afterwards
-    gc.disable()  # what a collection finds, and when, would depend on what ran before
     try:
         loops.run(f"order/{scenario.number}", main)
     except (BrokenError, loops.DeadlockError, loops.HotLoopError) as error:
         failure = str(error) if isinstance(error, BrokenError) else f"{type(error).__name__}: {error}"
-    finally:
-        gc.enable()
-        gc.collect()
-        gc.unfreeze()
     (world,) = worlds
     runs = world.oracle.runs.values()
     return Outcome(
@@ -148,7 +153,7 @@ async def _story(world: World, effects: Effects) -> None:
 
 
 async def _come_to_rest(world: World) -> None:
-    until = world.loop.time() + PATIENCE
+    until = world.loop.time() + PATIENCE + world.oracle.patience
     while True:
         await asyncio.sleep(LOOK)
         missing = next(world.oracle.missing(), None)
@@ -166,8 +171,8 @@ async def _stay_at_rest(world: World) -> None:
     if world.last_write > since or _messages(world) != messages:
         late = [f"{who}: {what}" for at, who, what in world.trace if at >= since and who not in {"world", "fault"}]
         raise BrokenError(f"quiet: somebody wrote although everything had ended: {late[:TOLD]}")
-    for missing in world.oracle.missing():
-        raise BrokenError(missing)
+    for wrong in (*world.oracle.missing(), *world.counters.wrong(world)):
+        raise BrokenError(wrong)
 
 
 def _messages(world: World) -> int:

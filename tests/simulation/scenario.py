@@ -22,6 +22,12 @@ _USED: Final = {
     "auditor": ("log", "store"),
     "executor": ("api",),
 }
+EDITION: Final = 3
+"""What a seed without an edition is drawn by."""
+MANY: Final = 16
+"""Faults of a scenario that has one kind only."""
+_SINCE: Final = {"skew": 3, "repeat_watch": 3, "swallow": 3}
+"""Kinds that earlier editions do not know."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -69,7 +75,8 @@ def draw(seed: str) -> Scenario:
 
     Whoever changes what is drawn makes an edition of it, so that seeds that were kept stay what they are.
     """
-    number, _, edition = seed.partition("@")
+    number, _, word = seed.partition("@")
+    edition = int(word or EDITION)
     rng = random.Random(f"scenario/{number}")  # noqa: S311 - no secret
     replicas = {
         "watcher": rng.choice((1, 1, 2)),
@@ -86,7 +93,7 @@ def draw(seed: str) -> Scenario:
     )
     places, scale = rng.choice((1, 1, 2, 3, 100)), rng.choice((0.0, 0.02, 0.02, 0.1, 0.3))
     honest = rng.random() < 0.4
-    faults = sorted(_faults(rng, replicas, workflows), key=lambda fault: fault.at)
+    faults = sorted(_faults(rng, replicas, workflows, edition), key=lambda fault: fault.at)
     return Scenario(
         seed=seed,
         places=places,
@@ -94,8 +101,23 @@ def draw(seed: str) -> Scenario:
         honest=honest,
         replicas=replicas,
         workflows=workflows,
-        faults=tuple(faults if edition == "1" else map(_met, faults)),
+        faults=tuple(faults if edition == 1 else map(_met, faults)),
     )
+
+
+def only(kind: str, seed: str) -> Scenario:
+    """Draw the scenario of a seed with faults of one kind, and many of them."""
+    scenario = draw(seed)
+    rng = random.Random(f"only/{kind}/{seed}")  # noqa: S311 - no secret
+    slots = _slots(scenario.replicas)
+    made = [
+        _by_person(rng, kind, scenario.workflows)
+        if kind in PEOPLE
+        else _MAKERS[kind](rng, _moment(rng, scenario.workflows), kind, rng.choice(slots))
+        for _ in range(MANY)
+    ]
+    faults = sorted((_met(fault) for fault in made if fault.at < SECONDS), key=lambda fault: fault.at)
+    return msgspec.structs.replace(scenario, faults=tuple(faults))
 
 
 def _met(fault: Fault) -> Fault:
@@ -106,21 +128,29 @@ def _met(fault: Fault) -> Fault:
     return msgspec.structs.replace(fault, server=used[fault.amount % len(used)])
 
 
-def _faults(rng: random.Random, replicas: dict[str, int], workflows: tuple[Planned, ...]) -> list[Fault]:
+def _faults(rng: random.Random, replicas: dict[str, int], workflows: tuple[Planned, ...], edition: int) -> list[Fault]:
     """Draw what goes wrong. Each seed has its own few kinds: of everything a little finds less (swarm testing)."""
-    slots = [f"{kind}-{place}" for kind, many in replicas.items() for place in range(many)]
-    kinds = rng.sample(sorted(_MAKERS), k=rng.randint(0, 8))
+    slots = _slots(replicas)
+    known = sorted(kind for kind in _MAKERS if _SINCE.get(kind, 1) <= edition)
+    kinds = rng.sample(known, k=rng.randint(0, 8))
     people = rng.sample(sorted(_PEOPLE), k=rng.randint(0, 5))
     found = []
     for _ in range(rng.choice((0, 4, 8, 16, 30)) if kinds else 0):
         kind = rng.choice(kinds)
         found.append(_MAKERS[kind](rng, _moment(rng, workflows), kind, rng.choice(slots)))
-    for _ in range(rng.choice((0, 1, 3, 6)) if people else 0):
-        kind = rng.choice(people)
-        planned = rng.choice(workflows)
-        at = round(planned.at + rng.expovariate(0.3), 3)
-        found.append(Fault(at, kind, planned.name, amount=rng.randint(1, 6), word=_PEOPLE[kind](rng)))
+    acts = rng.choice((0, 1, 3, 6)) if people else 0
+    found += [_by_person(rng, rng.choice(people), workflows) for _ in range(acts)]
     return [fault for fault in found if fault.at < SECONDS]
+
+
+def _slots(replicas: dict[str, int]) -> list[str]:
+    return [f"{kind}-{place}" for kind, many in replicas.items() for place in range(many)]
+
+
+def _by_person(rng: random.Random, kind: str, workflows: tuple[Planned, ...]) -> Fault:
+    planned = rng.choice(workflows)
+    at = round(planned.at + rng.expovariate(0.3), 3)
+    return Fault(at, kind, planned.name, amount=rng.randint(1, 6), word=_PEOPLE[kind](rng))
 
 
 def _moment(rng: random.Random, workflows: tuple[Planned, ...]) -> float:
@@ -151,6 +181,10 @@ def _line(rng: random.Random, at: float, kind: str, who: str) -> Fault:
     )
 
 
+def _skew(rng: random.Random, at: float, kind: str, who: str) -> Fault:
+    return Fault(at, kind, who if rng.random() < 0.8 else "", amount=rng.choice((-300, -20, 0, 20, 300)))
+
+
 def _server(rng: random.Random, at: float, kind: str, _: str) -> Fault:
     return Fault(at, kind, seconds=rng.choice((0.2, 2.0, 10.0)), amount=rng.randint(1, 50))
 
@@ -173,7 +207,12 @@ _MAKERS: Final = {
     "skip_versions": _server,
     "purge_timers": _server,
     "sick": _server,
+    "skew": _skew,
+    "repeat_watch": _line,
+    "swallow": _server,
 }
+KINDS: Final = frozenset(_MAKERS)
+"""Kinds of faults."""
 _PEOPLE: Final = {
     "edit": lambda rng: str(rng.randint(0, 9)),
     "approve": lambda rng: rng.choice(("approved", "approved", "rejected")),

@@ -14,6 +14,8 @@ from tests.fakes.broker import Broker
 from tests.fakes.clock import START
 from tests.simulation import people
 from tests.simulation.cluster import JournalCluster, Write
+from tests.simulation.counters import Counters
+from tests.simulation.loop import OWNER
 from tests.simulation.oracle import Oracle
 from tests.simulation.processes import Process
 from tests.simulation.roots import ROOTS
@@ -89,6 +91,7 @@ class World:
         self.broker = SimBroker(self.clock, self._stored, self.oracle.acknowledged)
         self.cluster = JournalCluster(self.clock, self._written)
         self.database = Database()
+        self.counters = Counters()
         self.processes: dict[str, Process] = {}
         """The living, by slot."""
         self.died: list[Process] = []
@@ -103,8 +106,19 @@ class World:
         """No fault happens any more, and nobody pauses anything."""
         self.healed_at = 0.0
         """Seconds since 1970."""
+        self.skews: dict[str, float] = {}
+        """By how many seconds the clock of a replica's machine is off."""
         self.applying: set[str] = set()
         """Names under which a workflow is to be applied again."""
+
+    def wall(self) -> float:
+        """Seconds since 1970 by the clock of whoever runs now."""
+        owner = OWNER.get(None)
+        return owner.wall() if isinstance(owner, Process) else self.clock.now()
+
+    def wall_ns(self) -> int:
+        """Return the same in nanoseconds, to the millisecond."""
+        return int(self.wall() * 1000) * 1_000_000
 
     def milliseconds(self) -> int:
         """The time, in ms since 1970."""
