@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from executor_bridge import definition
+from runtime import chain
 from runtime.kinds import WORKFLOWS
 from schemas import messages, subjects
 
@@ -29,7 +30,7 @@ class UnreadableError(ValueError):
 
 async def last_decision(log: Log, workflow_uid: str) -> Decision | None:
     """Read the last decision of a workflow. Raises UnreadableError, or UnavailableError without an answer."""
-    stored = await log.last(subjects.LOG.name, subjects.decision(workflow_uid))
+    stored = (await chain.head(log, subjects.decision(workflow_uid))).link
     return None if stored is None else read_decision(stored)
 
 
@@ -39,9 +40,13 @@ def read_decision(stored: Stored) -> Decision:
     if kind != messages.TYPE_OF[messages.Decision]:
         raise UnreadableError(f"message {stored.sequence} on {stored.subject} is of type {kind!r}, so no decision")
     try:
-        return _DECISION.decode(stored.data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        decision = _DECISION.decode(stored.data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableError(f"message {stored.sequence} of {stored.stream} is no decision: {error}") from error
+    if stored.subject != subjects.decision(decision.workflow.uid):
+        uid = decision.workflow.uid
+        raise UnreadableError(f"message {stored.sequence} on {stored.subject} is a decision about {uid!r}")
+    return decision
 
 
 class Definitions:
@@ -78,7 +83,7 @@ class Definitions:
             return None
         try:
             change = _CHANGE.decode(stored.data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         return definition.read(change.object)
 

@@ -17,6 +17,26 @@ _ID_CHARACTERS: Final = 200
 _ERROR_CHARACTERS: Final = 4000
 
 
+class Failures:
+    """Counts how often a message has failed in this process; the server's own count starts anew when it is killed."""
+
+    def __init__(self, most: int, *, remembered: int = 10_000) -> None:
+        """`most`: after so many it is given up; `remembered`: messages at once, the oldest are forgotten."""
+        self._most = most
+        self._remembered = remembered
+        self._counts: dict[str, int] = {}
+
+    def failed(self, message: str) -> bool:
+        """Take in one more failure; whether it is the last that it may have."""
+        self._counts[message] = count = self._counts.pop(message, 0) + 1
+        if count >= self._most:
+            del self._counts[message]
+            return True
+        if len(self._counts) > self._remembered:
+            del self._counts[next(iter(self._counts))]
+        return False
+
+
 async def bury(log: Log, delivery: Delivery, *, consumer: str, error: str) -> None:
     """Publish the message, whole, with the reason to the dead letters of `consumer`, then end its delivery.
 

@@ -64,7 +64,7 @@ class Publisher:
     async def publish(self, event: Event, expect: int | None, expect_filter: str | None) -> Published:
         """Do what `Log.publish` says, within 5 s."""
         return await self._publish(
-            _Attempt(event, expect_filter or event.subject, expect), expected(expect, expect_filter)
+            _Attempt(event, expect_filter or event.subject, expect), _expected(expect, expect_filter)
         )
 
     async def schedule(self, event: Event, at_ms: int, target: str) -> None:
@@ -147,8 +147,7 @@ class Publisher:
         )
 
 
-def expected(expect: int | None, expect_filter: str | None) -> dict[str, str]:
-    """Return the headers under which the server stores a message only after the one that is expected; it keeps them."""
+def _expected(expect: int | None, expect_filter: str | None) -> dict[str, str]:
     if expect is None:
         return {}
     headers = {"Nats-Expected-Last-Subject-Sequence": str(expect)}

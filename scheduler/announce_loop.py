@@ -12,20 +12,23 @@ from contextlib import aclosing
 import msgspec
 import structlog
 
+from runtime import chain
 from runtime.backoff import Backoff
 from runtime.deadletters import bury
 from runtime.errors import ConflictError, UnavailableError
 from runtime.keyed import KeyedWork
-from runtime.ports import Delivery, Log
+from runtime.ports import Delivery, Log, Stored
 from scheduler.announce import ORDINAL, events, first_ordinal
 from scheduler.gather import decode_decision
 from schemas import subjects
+from schemas.cloudevents import MESSAGE_ID
 from schemas.messages import Decision
 
 IN_HAND = 512
 SIDE_BY_SIDE = 16
 REMEMBERED = 5_000
 TRIES = 20
+_DIGITS = 16
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -60,11 +63,10 @@ class Announcer:
         for delivery in deliveries:
             try:
                 decision = decode_decision(delivery.message)
-            except (ValueError, TypeError, msgspec.MsgspecError) as error:
-                await bury(self._log, delivery, consumer=subjects.ANNOUNCER.name, error=str(error))
-                continue
-            try:
                 await self._announce(uid, decision, delivery.message.headers["ce-id"])
+            except (ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
+                await self._bury(delivery, str(error))
+                continue
             except UnavailableError as error:
                 self._heads.pop(uid, None)
                 self._logger.warning("announcement_delayed", workflow=uid, error=str(error))
@@ -72,6 +74,10 @@ class Announcer:
                 continue
             self._backoff.reset()
             await delivery.ack()
+
+    async def _bury(self, delivery: Delivery, error: str) -> None:
+        self._logger.error("message_buried", sequence=delivery.message.sequence, error=error)
+        await bury(self._log, delivery, consumer=subjects.ANNOUNCER.name, error=error)
 
     async def _announce(self, uid: str, decision: Decision, decision_id: str) -> None:
         namespace = decision.workflow.namespace
@@ -101,21 +107,50 @@ class Announcer:
         return head
 
     async def _fill(self, namespace: str, uid: str, head: Head, until: Decision) -> Head:
-        """Publish the events of the decisions before `until` that nobody has announced yet."""
+        """Publish the events of the decisions before `until` that nobody has announced yet.
+
+        Raises ValueError when one of them cannot be read: what comes after it must not be told before it.
+        """
         async with aclosing(self._log.scan(subjects.LOG.name, subjects.decision(uid))) as decisions:
             async for stored in decisions:
-                decision = decode_decision(stored)
+                if not chain.version(stored):
+                    continue  # a stray message is none of the chain
+                decision = _decision(stored)
                 if decision.version >= until.version:
                     break
                 head = await self._publish(namespace, uid, head, decision, stored.headers["ce-id"])
         return head
 
     async def _read_head(self, namespace: str, uid: str) -> Head:
-        stored = await self._log.last(subjects.EVENT_STREAM.name, subjects.events_of(namespace, uid))
-        return Head(int(stored.headers[f"ce-{ORDINAL}"]), stored.sequence) if stored else Head()
+        stream, subject = subjects.EVENT_STREAM.name, subjects.events_of(namespace, uid)
+        stored = await self._log.last(stream, subject)
+        if stored is None:
+            return Head()
+        if chain.EXPECTED in stored.headers and (ordinal := _ordinal(stored)) >= 0:
+            return Head(ordinal, stored.sequence)
+        highest = -1  # somebody else has stored something there: the events before it tell
+        async with aclosing(self._log.scan(stream, subject)) as told:
+            async for each in told:
+                highest = max(highest, _ordinal(each))
+        return Head(highest, stored.sequence)
 
     def _remember(self, uid: str, head: Head) -> None:
         self._heads[uid] = head
         self._heads.move_to_end(uid)
         while len(self._heads) > REMEMBERED:
             self._heads.popitem(last=False)
+
+
+def _decision(stored: Stored) -> Decision:
+    try:
+        return decode_decision(stored)
+    except (ValueError, TypeError, msgspec.MsgspecError) as error:
+        message = f"the decision at {stored.sequence}, which comes before it, cannot be read: {error}"
+        raise ValueError(message) from error
+
+
+def _ordinal(stored: Stored) -> int:
+    """Return the ordinal of one of our events; -1 for what is none, or a copy of one under another id."""
+    ordinal = stored.headers.get(f"ce-{ORDINAL}", "")
+    known = stored.headers.get(MESSAGE_ID, "") == stored.headers.get("ce-id", "")
+    return int(ordinal) if known and ordinal.isascii() and ordinal.isdigit() and len(ordinal) < _DIGITS else -1

@@ -6,6 +6,8 @@ from collections import OrderedDict
 
 import msgspec
 
+from runtime import chain
+from runtime.errors import UnavailableError
 from runtime.ports import Log, Stored
 from scheduler.definition import Definition
 from scheduler.definition import read as read_definition
@@ -26,7 +28,7 @@ from schemas.messages import (
     WorkflowChanged,
     decode,
 )
-from schemas.run_state import LearnedAction, RunState
+from schemas.run_state import ENGINE, LearnedAction, RunState
 from schemas.workflow import AdaptiveOrchestration
 
 REMEMBERED = 20_000
@@ -85,17 +87,37 @@ def _weight(known: Known) -> int:
     return 1 + len(known.plan.steps) + known.plan.definition.size // _BYTES_OF_ONE
 
 
+class UnreadableError(ValueError):
+    """What a run was to be planned from is in the log, and is no definition."""
+
+
 async def load(log: Log, uid: str) -> Known:
-    """Read the last decision of a run and the definition that it was planned with."""
-    stored = await log.last(subjects.LOG.name, subjects.decision(uid))
-    if stored is None:
-        return Known(fresh=True)
-    previous = decode_decision(stored)
+    """Read the last decision of a run and the definition that it was planned with.
+
+    Raises UnavailableError also when that decision is beyond this version: another scheduler may be newer, so the run
+    is left to it, with its messages, and neither decided on from half of its state nor a reason to end. Raises
+    UnreadableError when the definition is none.
+    """
+    head = await chain.head(log, subjects.decision(uid))
+    if head.link is None:
+        return Known(sequence=head.end, fresh=True)
+    previous = _of_this_version(head.link)
     definition = await log.get(subjects.LOG.name, previous.state.definition_sequence)
     if definition is None:  # past retention: the object as it is now; its spec cannot have changed
         definition = await newest_definition(log, previous.workflow.namespace, uid)
     plan = await _plan_again(log, definition, previous.state) if definition else None
-    return Known(previous=previous, sequence=stored.sequence, plan=plan, fresh=True)
+    return Known(previous=previous, sequence=head.end, plan=plan, fresh=True)
+
+
+def _of_this_version(stored: Stored) -> Decision:
+    words = f"the decision at sequence {stored.sequence} is left to a newer scheduler"
+    try:
+        decision = decode_decision(stored)
+    except (ValueError, TypeError, msgspec.MsgspecError) as error:
+        raise UnavailableError(f"{words}: it cannot be read here: {error}") from error
+    if decision.state.engine > ENGINE:
+        raise UnavailableError(f"{words}: it asks for engine {decision.state.engine}, and this one is {ENGINE}")
+    return decision
 
 
 async def newest_definition(log: Log, namespace: str, uid: str) -> Stored | None:
@@ -110,15 +132,27 @@ def decode_decision(stored: Stored) -> Decision:
     if not isinstance(body, Decision):
         message = f"{event.type} is no decision"
         raise TypeError(message)
+    if body.workflow.uid != (about := stored.subject.rsplit(".", 1)[1]):
+        message = f"a decision about {body.workflow.uid!r} under the name of {about!r}"
+        raise ValueError(message)
     return body
 
 
 async def _plan_again(log: Log, stored: Stored, state: RunState) -> Plan | None:
-    """Plan the definition in a change message as it was planned; None when it holds none. Raises like `read_input`."""
-    seen = read_input(stored)
+    """Plan the definition in a change message as it was planned; None when it holds none. Raises UnreadableError."""
+    seen = read_stored_definition(stored)
     if seen is None or not isinstance(seen.fact, Definition):
         return None
     return make(seen.fact, state.learned) if state.plan else await plan_anew(log, seen.fact)
+
+
+def read_stored_definition(stored: Stored) -> Input | None:
+    """Read a change message that others have read before. Raises UnreadableError when it makes no sense (any more)."""
+    try:
+        return read_input(stored)
+    except (ValueError, msgspec.MsgspecError) as error:
+        message = f"the definition at sequence {stored.sequence} of {stored.subject} cannot be read: {error}"
+        raise UnreadableError(message) from error
 
 
 async def plan_anew(log: Log, definition: Definition) -> Plan:
@@ -141,7 +175,7 @@ def _learned(stored: Stored | None) -> dict[str, LearnedAction]:
 
 async def earlier_run(log: Log, uid: str) -> Input | None:
     """Read how the run ended that is run again; None when the log does not know it any more."""
-    stored = await log.last(subjects.LOG.name, subjects.decision(uid))
+    stored = (await chain.head(log, subjects.decision(uid))).link
     if stored is None:
         return None
     try:

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from runtime import chain
 from runtime.errors import ConflictError, KubernautError, UnavailableError
 from runtime.ports import Log, Stored
 from scheduler import metrics
@@ -111,7 +112,7 @@ class Desk:
         head = await self._settle(_Call(None))
         freed = []
         for uid in sorted(head.held.intersection(uids)):
-            stored = await self._log.last(subjects.LOG.name, subjects.decision(uid))
+            stored = (await chain.head(self._log, subjects.decision(uid))).link
             if stored is not None and _tells(stored).phase in TERMINAL_PHASES:
                 kind = stored.headers.get("ce-type", "")
                 await self.leave(uid, Cause(stored.headers.get("ce-id", ""), stored.sequence, kind), now=stored.time_ms)
@@ -202,8 +203,9 @@ class Desk:
         most = self._room + 1  # one more than can be named says that there are others
         best: list[QueueEntry] = []
         async with aclosing(self._log.scan(subjects.LOG.name, subjects.DECISIONS, last_per_subject=True)) as found:
-            async for stored in found:
-                entry = waits_as(stored)
+            async for last in found:
+                stored = last if chain.version(last) else (await chain.head(self._log, last.subject)).link
+                entry = waits_as(stored) if stored is not None else None
                 if entry is not None and entry.uid not in held:
                     best.append(entry)
                     if len(best) >= 2 * most:
@@ -211,9 +213,10 @@ class Desk:
         return sorted(best)[:most]
 
     async def _load(self) -> Head:
-        stored = await self._log.last(subjects.LOG.name, SUBJECT)
+        found = await chain.head(self._log, SUBJECT)
+        stored = found.link
         if stored is None:
-            return Head()
+            return Head(sequence=found.end)
         try:
             decision = decode_queue(stored)
         except (ValueError, TypeError, msgspec.MsgspecError) as error:
@@ -221,7 +224,7 @@ class Desk:
                 f"the last decision of the queue of runs (sequence {stored.sequence}) cannot be read: {error};"
                 " no run gets a place while it is the last on its subject"
             ) from error
-        head = Head(decision, stored.sequence, stored.headers["ce-id"], frozenset(decision.state.active))
+        head = Head(decision, found.end, stored.headers["ce-id"], frozenset(decision.state.active))
         metrics.count_queue(head.state)
         return head
 

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from runtime.backoff import Backoff
-from runtime.deadletters import bury
+from runtime.deadletters import Failures, bury
 from runtime.errors import ConflictError, UnavailableError
 from runtime.keyed import KeyedWork
 from runtime.ports import Delivery, Log
@@ -24,11 +24,13 @@ from scheduler.definition import Definition
 from scheduler.gather import (
     Known,
     Memory,
+    UnreadableError,
     earlier_run,
     load,
     newest_definition,
     plan_anew,
     read_input,
+    read_stored_definition,
     workflow_of,
 )
 from scheduler.inputs import Execution, Input, Place
@@ -47,6 +49,8 @@ IN_HAND = 512
 SIDE_BY_SIDE = 128
 LINGER_SECONDS = 0.05
 """How long a decision waits that nobody waits for: an executor that is quick ends an execution within it."""
+FAILURES = 5
+"""How often a message may end in an error that nobody thought of before it is buried."""
 TRIES = 20
 """Conflicts in a row before the messages are given back; more than a few mean that something is wrong."""
 
@@ -72,6 +76,7 @@ class Scheduler:
         self._logger = logger
         self._memory = Memory()
         self._backoff = Backoff(first=0.5, most=5.0)
+        self._failures = Failures(FAILURES)
         self.work = KeyedWork(self.handle, side_by_side=SIDE_BY_SIDE)
 
     async def pull(self) -> None:
@@ -82,20 +87,28 @@ class Scheduler:
                 if delivery.message.subject == queue:
                     await self._hand_out(delivery)
                 else:
-                    self.work.add(workflow_of(delivery.message.subject), delivery)
+                    await self._add(delivery)
 
     async def pull_wake_ups(self) -> None:
         """Take the wake-ups that are due for ever."""
         async with aclosing(self._log.consume(subjects.TIMER_CONSUMER, in_hand=IN_HAND)) as deliveries:
             async for delivery in deliveries:
-                self.work.add(workflow_of(delivery.message.subject), delivery)
+                await self._add(delivery)
+
+    async def _add(self, delivery: Delivery) -> None:
+        try:
+            uid = workflow_of(delivery.message.subject)
+        except IndexError:
+            await self._bury(delivery, f"the subject {delivery.message.subject} names no workflow")
+            return
+        self.work.add(uid, delivery)
 
     async def _hand_out(self, delivery: Delivery) -> None:
         """Give a decision of the queue to every run that got a place by it."""
         try:
             admitted = admissions(delivery.message)
         except (ValueError, TypeError, msgspec.MsgspecError) as error:
-            await bury(self._log, delivery, consumer=subjects.SCHEDULER.name, error=str(error))
+            await self._bury(delivery, str(error))
             return
         if not admitted:
             await delivery.ack()
@@ -105,26 +118,51 @@ class Scheduler:
     async def handle(self, uid: str, deliveries: list[Delivery]) -> None:
         """Decide on all waiting messages of one workflow, publish, then acknowledge."""
         batch = Batch()
-        await self._read(batch, deliveries)
         try:
+            await self._read(batch, deliveries)
             if batch.inputs:
                 await self._settle(uid, batch)
+        except UnreadableError as error:
+            for delivery in batch.readable:
+                await self._bury(delivery, str(error))
+            return
         except UnavailableError as error:
             self._memory.drop(uid)
             self._logger.warning("decision_delayed", workflow=uid, error=str(error))
             for delivery in batch.readable:
                 await delivery.nak(self._backoff.next())
             return
+        except Exception as error:  # noqa: BLE001 - a message that nobody thought of must not stop the others (G11)
+            await self._unforeseen(uid, deliveries, batch, error)
+            return
         self._backoff.reset()
         for delivery in batch.readable:
             await delivery.ack()
+
+    async def _unforeseen(self, uid: str, deliveries: list[Delivery], batch: Batch, error: Exception) -> None:
+        """Find the message that is to blame, by trying each alone, and bury it when it fails again and again."""
+        self._memory.drop(uid)
+        self._logger.error("unforeseen_error", workflow=uid, messages=len(deliveries), exc_info=error)
+        known = {id(each) for each in deliveries}
+        together = [*deliveries, *(each for each in batch.readable if id(each) not in known)]
+        if len(together) > 1:
+            for delivery in together:
+                await self.handle(uid, [delivery])
+        elif self._failures.failed(_place(together[0])):
+            await self._bury(together[0], f"{FAILURES} times {type(error).__name__}: {error}")
+        else:
+            await together[0].nak(self._backoff.next())
+
+    async def _bury(self, delivery: Delivery, error: str) -> None:
+        self._logger.error("message_buried", sequence=delivery.message.sequence, error=error)
+        await bury(self._log, delivery, consumer=subjects.SCHEDULER.name, error=error)
 
     async def _read(self, batch: Batch, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:
             try:
                 seen = read_input(delivery.message)
-            except (ValueError, msgspec.MsgspecError) as error:
-                await bury(self._log, delivery, consumer=subjects.SCHEDULER.name, error=str(error))
+            except Exception as error:  # noqa: BLE001 - reading is pure: what it raises once, it raises again
+                await self._bury(delivery, str(error) or type(error).__name__)
                 continue
             batch.readable.append(delivery)
             if seen is not None:
@@ -224,7 +262,7 @@ class Scheduler:
 
     async def _find_definition(self, uid: str) -> Input | None:
         stored = await newest_definition(self._log, "*", uid)
-        return read_input(stored) if stored else None
+        return read_stored_definition(stored) if stored else None
 
     def _ignore(self, uid: str, known: Known, verdict: Verdict, inputs: list[Input]) -> Known:
         metrics.IGNORED.inc(len(inputs))
@@ -262,6 +300,11 @@ class Scheduler:
             trace=event.traceparent,
         )
         return now_known
+
+
+def _place(delivery: Delivery) -> str:
+    message = delivery.message
+    return f"{message.stream}/{message.sequence}"
 
 
 def _may_be_news(verdict: Verdict, taken: list[Input]) -> bool:

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from runtime import chain
 from runtime.errors import KubernautError
 from runtime.ports import Log, Stored
 from scheduler import metrics
@@ -69,7 +70,9 @@ class Sweeper:
         async with aclosing(scan) as decisions:
             read = 0
             async for stored in decisions:
-                self._take(stored)
+                link = stored if chain.version(stored) else (await chain.head(self._log, stored.subject)).link
+                if link is not None:
+                    self._take(link)
                 self._seen = stored.sequence
                 read += 1
                 if read % _AT_A_TIME == 0:
@@ -101,7 +104,7 @@ class Sweeper:
 
     async def _is_still_due(self, uid: str, due_at: int) -> bool:
         """Look at the run itself before a second try: its decisions may be past retention, or the log lost some."""
-        newest = await self._log.last(subjects.LOG.name, subjects.decision(uid))
+        newest = (await chain.head(self._log, subjects.decision(uid))).link
         if newest is None:
             self._index.forget(uid)
         else:

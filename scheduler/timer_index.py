@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from heapq import nsmallest
 from operator import attrgetter
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from schemas.workflow_status import TERMINAL_PHASES
 
@@ -20,6 +21,10 @@ REMEMBERED: Final = 100_000
 """Runs with a timer that are known at once; about 200 bytes each. Of more, those that are due last are read again."""
 _MOST_PAUSE: Final = 15
 """Rounds between two tries at a run that nothing comes of."""
+
+
+Moment = Annotated[int, Meta(ge=0, le=2**53)]
+"""A time in ms since 1970, as JSON can hold it everywhere."""
 
 
 class Overdue(msgspec.Struct, frozen=True):
@@ -33,7 +38,7 @@ class Overdue(msgspec.Struct, frozen=True):
 class _State(msgspec.Struct):
     phase: str
     gone: bool = False
-    timers: dict[str, int] = {}
+    timers: dict[str, Moment] = {}
 
 
 class _Decision(msgspec.Struct):

@@ -10,7 +10,7 @@ from schemas.subjects import LOG, watch_story
 from watcher.known import Known, floor_of
 
 if TYPE_CHECKING:
-    from runtime.ports import Log
+    from runtime.ports import Log, Stored
     from watcher.publish import Correlations
     from watcher.view import View
 
@@ -33,7 +33,8 @@ async def recall(log: Log, view: View, correlations: Correlations) -> Recalled:
     known = Known(view)
     floor = proof = newest = 0
     async for stored in log.scan(LOG.name, view.changes, last_per_subject=True):
-        known.take(stored)
+        if not known.take(stored):
+            await _look_behind(log, stored, known)
         newest = stored.sequence
         claimed = floor_of(view, stored)
         if claimed > floor:
@@ -47,3 +48,9 @@ async def recall(log: Log, view: View, correlations: Correlations) -> Recalled:
             if entry.correlation not in {"", uid}:
                 correlations[uid] = entry.correlation
     return Recalled(known=known, floor=floor, proof=proof or newest)
+
+
+async def _look_behind(log: Log, stray: Stored, known: Known) -> None:
+    """Take in what somebody else's message hides by being the last on its subject."""
+    async for stored in log.scan(LOG.name, stray.subject):
+        known.take(stored)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 GONE_LIMIT: Final = 20_000
 """Deleted objects that are remembered. One that was forgotten costs one refused publish when it is seen again."""
 
+_DIGITS: Final = 19
+"""Of a resourceVersion: etcd's are of 64 bits."""
 UID: Final = "ce-uid"
 VERSION: Final = "ce-version"
 DIGEST: Final = "ce-digest"
@@ -46,12 +48,18 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     print: str = ""
     """Of the rest as it is, before redaction; kept in memory only, where it saves redacting what did not change."""
 
+    @classmethod
+    def unknown(cls, namespace: str, workflow: str) -> Entry:
+        """Return the entry of an object of which no version is in the log."""
+        return cls(version=0, sequence=0, digest="", namespace=namespace, workflow=workflow)
+
 
 def entry_of(stored: Stored) -> tuple[str, Entry | None]:
     """Return the uid that a change is about and what it says, None for a tombstone; ("", None): it is none of ours."""
     headers = stored.headers
     uid, version = headers.get(UID, ""), headers.get(VERSION, "")
-    if not uid or not version.isdigit():
+    digits = version.isascii() and version.isdigit() and len(version) <= _DIGITS
+    if not uid or not digits or stored.subject.rsplit(".", 1)[1] != uid:
         return "", None
     if DELETED in headers:
         return uid, None
@@ -79,17 +87,24 @@ class Known:
         self._view = view
         self._gone: dict[str, None] = {}
 
-    def take(self, stored: Stored) -> None:
-        """Take in the newest message about an object, as it was read from the log."""
+    def take(self, stored: Stored) -> bool:
+        """Take in the newest message about an object, as it was read from the log; False for one that is none of ours.
+
+        Somebody else has stored that one.
+        """
         uid, entry = entry_of(stored)
         if not uid or not self._view.owns(uid):
-            return
+            return bool(uid)
         if entry is None:
             self.put_gone(uid)
         elif uid not in self._gone:
             before = self.entries.get(uid)
             if before is None or before.sequence < entry.sequence:
+                # A copy of an old message tells nothing but where the subject ends now.
+                if before is not None and before.version > entry.version:
+                    entry = msgspec.structs.replace(before, sequence=entry.sequence)
                 self.put(uid, entry)
+        return True
 
     def get(self, uid: str) -> Entry | None:
         """Return what is known of an object that exists."""
@@ -104,6 +119,15 @@ class Known:
         self._count(self.entries.get(uid), -1)
         self._count(entry, +1)
         self.entries[uid] = entry
+
+    def end_at(self, uid: str, sequence: int, unknown: Entry) -> None:
+        """Note where the subjects of an object end, when it is behind all that is known of it: a stray message is last.
+
+        `unknown` stands for an object of which the log holds strays only.
+        """
+        entry = self.entries.get(uid, unknown)
+        if uid not in self._gone and entry.sequence < sequence:
+            self.put(uid, msgspec.structs.replace(entry, sequence=sequence))
 
     def put_gone(self, uid: str) -> None:
         """Note that the tombstone is in the log."""
@@ -128,4 +152,4 @@ def floor_of(view: View, stored: Stored) -> int:
     headers = stored.headers
     floor = headers.get(FLOOR, "")
     same = headers.get(SHARD) == view.shard and headers.get(SCOPE) == view.scope
-    return int(floor) if same and floor.isdigit() else 0
+    return int(floor) if same and floor.isascii() and floor.isdigit() and len(floor) <= _DIGITS else 0

@@ -19,6 +19,7 @@ from schemas.subjects import LOG
 from watcher import metrics
 from watcher.changes import Message, Sighting, message_for
 from watcher.floor import Floor, Ticket
+from watcher.known import Entry
 
 if TYPE_CHECKING:
     import structlog
@@ -120,7 +121,7 @@ class Publisher:
             try:
                 stored = await self._log.publish(message.event, expect=message.expect, expect_filter=message.filter)
             except ConflictError:
-                await self._read_back(uid, message, again)
+                await self._read_back(uid, message, sighting, again)
             except TooLargeError:
                 if sighting.further:
                     self._say.error("left_out", resource=self._view.plural, uid=uid, reason="its name is too large")
@@ -157,7 +158,7 @@ class Publisher:
             what = "status" if message.event.subject.startswith("kubernaut.change.status.") else "whole"
         metrics.PUBLISHED.labels(self._view.plural, what).inc()
 
-    async def _read_back(self, uid: str, message: Message, again: Backoff) -> None:
+    async def _read_back(self, uid: str, message: Message, sighting: Sighting, again: Backoff) -> None:
         """Somebody else published this object: learn what the log has, and decide again."""
         before = self._known.get(uid)
         try:
@@ -168,6 +169,7 @@ class Publisher:
             return
         if last is not None:
             self._known.take(last)
+            self._known.end_at(uid, last.sequence, Entry.unknown(sighting.seen.namespace, sighting.seen.workflow))
         elif before is not None:
             # Retention has dropped the object's messages; its version still counts.
             self._known.put(uid, msgspec.structs.replace(before, sequence=0))

@@ -93,7 +93,10 @@ async def bury(parts: Parts, uid: str, version: int) -> None:
     last = await parts.log.last(LOG.name, view.change(entry.namespace, entry.workflow, uid))
     oversized, seen = 0, None
     if last is not None:
-        body = decode(last.headers["ce-type"], last.data)
+        try:
+            body = decode(last.headers.get("ce-type", ""), last.data)
+        except (ValueError, msgspec.MsgspecError):
+            body = None  # not our message: what is known of the object is all there is to bury
         if isinstance(body, WorkflowChanged | ExecutionChanged):
             oversized, seen = body.oversized, readable(view, body.object, parts.say)
     seen = _under(entry, uid, seen)

@@ -175,6 +175,12 @@ class PortLog:
         """See `Log.get`."""
         return await self._calls.around("read", lambda: self._log.get(stream, sequence))
 
+    def scan(
+        self, stream: str, subject: str, *, last_per_subject: bool = False, start: int = 1
+    ) -> AsyncGenerator[Stored, None]:
+        """See `Log.scan`."""
+        return self._log.scan(stream, subject, last_per_subject=last_per_subject, start=start)
+
     async def acknowledged(self, consumer: Consumer) -> int:
         """See `Log.acknowledged`."""
         return await self._calls.around("acknowledged", lambda: self._log.acknowledged(consumer))

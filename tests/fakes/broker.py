@@ -6,6 +6,7 @@ import heapq
 from collections import deque
 from typing import TYPE_CHECKING
 
+from runtime.chain import EXPECTED
 from runtime.errors import ConflictError, RefusedError, TooLargeError
 from runtime.nats_headers import to_block
 from runtime.nats_schedule import schedule_headers
@@ -128,6 +129,8 @@ class Broker:
     def store(self, event: Event, expect: int | None, expect_filter: str | None) -> Published:
         """Take a message in: the expected sequence is checked first and the id after it, as a server with R1 does."""
         headers = to_headers(event)
+        if expect is not None:  # the server keeps it, and so it tells what was stored in its turn
+            headers[EXPECTED] = str(expect)
         if len(to_block(headers)) + len(event.data) > self.max_payload:
             raise TooLargeError(event.id)
         stream = stream_of(event.subject)
@@ -136,7 +139,7 @@ class Broker:
             assert covers(pattern, event.subject), f"{pattern} does not cover {event.subject}"
             last = self.newest(stream, pattern)
             if (last.sequence if last else 0) != expect:
-                if last is not None and last.headers[MESSAGE_ID] == event.id:
+                if last is not None and last.headers.get(MESSAGE_ID) == event.id:
                     return Published(last.sequence, duplicate=True)
                 raise ConflictError(f"{event.id} expected {pattern} to end at {expect}")
         seen = self._seen.get((stream, event.id))
