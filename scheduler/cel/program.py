@@ -87,7 +87,7 @@ def _has(node: Select) -> Closure:
 def _logic(node: Call, *, decides: bool) -> Closure:
     """For && and ||: a side that decides alone does so even when the other fails."""
     left, right = (build(argument) for argument in node.arguments)
-    name, at = node.function.strip("_"), node.at
+    name, at = node.function[1:-1], node.at
 
     def boolean(side: Closure, run: Run) -> bool:
         value = side(run)
@@ -187,16 +187,16 @@ def _elements(over: Closure, at: int) -> Closure:
 
 def _gather(node: Fold) -> Closure | None:
     """For map and filter: what would be put together anew each round is added to one list instead."""
-    step, test = node.step, None
-    if isinstance(step, Call) and step.function == "_?_:_":
-        test, step, _ = step.arguments
-    if not (isinstance(node.start, Items) and isinstance(step, Call) and step.function == "_+_"):
-        return None
-    carried, added = step.arguments
-    if not (isinstance(carried, Ident) and carried.name == node.carried and isinstance(added, Items)):
-        return None
+    test: Node | None = None
+    match node:
+        case Fold(start=Items(), step=Call(function="_+_", arguments=(_, Items(items=(added,))))):
+            pass
+        case Fold(start=Items(), step=Call(arguments=(test, Call(arguments=(_, Items(items=(added,)))), _))):
+            pass
+        case _:
+            return None
     chosen = build(test) if test is not None else lambda _run: True
-    value, elements, variable = build(added.items[0]), _elements(build(node.over), node.over.at), node.variable
+    value, elements, variable = build(added), _elements(build(node.over), node.over.at), node.variable
     cost, at = size(node.step), node.at
 
     def gather(run: Run) -> list[Any]:

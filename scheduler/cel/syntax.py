@@ -62,12 +62,13 @@ def read(text: str) -> Checked:
         raise Unreadable("it holds a character that is none (half of a surrogate pair)") from error
     try:
         checked = _ENVIRONMENT.compile(text)
+        gives = checked.return_type().name()  # refuses kinds that the type checker let pass, such as {1.5: 1}
     except (RuntimeError, TypeError, ValueError) as error:
         _refuse(str(error))
     (wrapped,) = _bytes_of(checked.serialize(), 2)
     (tree, source) = _bytes_of(wrapped, 4, 5)
     places = dict(_place(entry) for field, entry in _fields(source) if field == 4)  # noqa: PLR2004 - positions
-    return Checked(root=_node(tree, places), gives=checked.return_type().name())
+    return Checked(root=_node(tree, places), gives=gives)
 
 
 def matches(text: str, pattern: str) -> bool:
@@ -88,7 +89,7 @@ def _refuse(raw: str) -> NoReturn:
         raise Unreadable("it is nested too deep, or has too many operators in a row; the limit is 32")
     found = _ERROR.search(raw)
     if found is None:
-        raise Unreadable(" ".join(raw.split())[:_LONGEST_MESSAGE])
+        raise Unreadable(raw.removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")[:_LONGEST_MESSAGE])
     message = _in_words(" ".join(found[3].split()))
     raise Unreadable(message[:_LONGEST_MESSAGE], max(int(found[1]), 0), max(int(found[2]), 0))
 

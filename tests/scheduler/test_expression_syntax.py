@@ -74,6 +74,7 @@ def test_an_expression_is_read_with_the_place_of_each_part(text: str, root: Node
             "1u", (0, 0), "unsigned numbers such as 1u are not known here; write whole numbers and text", id="unsigned"
         ),
         pytest.param("b'a'", (0, 0), "bytes such as b'a' are not known here; write whole numbers and text", id="bytes"),
+        pytest.param("{1.5: 1}", (0, 0), "Unsupported map key type: DOUBLE", id="a key of another kind"),
         pytest.param(
             "(" * 40,
             (0, 0),

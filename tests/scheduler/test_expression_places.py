@@ -1,0 +1,84 @@
+"""What an evaluation says when it fails, with the place; what a name means within loops and after; what loops cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scheduler.cel.limits import MOST_COST
+from scheduler.expressions import Budget, ExpressionError, evaluate
+from tests.scheduler.scopes import a_scope, a_step_seen
+
+SCOPE = a_scope(a_step_seen(result={"items": [1, 2, 3]}))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("  dyn(1) ? 1 : 2", "1:10: ? does not work on a whole number"),
+        ("  has(steps[1].attempts.x)", "1:6: a whole number has no field x"),
+        ("true &&  dyn(1)", "1:6: && does not work on a whole number"),
+        ("false ||  dyn(1)", "1:7: || does not work on a whole number"),
+        ("  steps[1].attempts.x", "1:20: a whole number has no field x"),
+        ("  steps[1].result.nope", "1:18: there is no nope; ask with has() first"),
+        ("[1].filter(x,  dyn(x))", "1:11: filter does not work on a whole number"),
+        ("{dyn(1.5): 1}", "1:5: a number cannot be a key of a map; only text and whole numbers can"),
+        ("{'a': 1, 'a': 2}", "1:10: the map has the same key twice"),
+        ("  steps[1].attempts.all(x, true)", "1:11: a whole number cannot be looped over"),
+        ("  steps[1].attempts.map(x, x)", "1:11: a whole number cannot be looped over"),
+        ("[0].all(i, 1 / i == 1)", "1:14: division by zero"),
+        ("[1, 0].exists_one(i, 1 / i == 1)", "1:24: division by zero"),
+        (" -dyn('a')", "1:2: - does not work on text"),
+        ("size(dyn(1))", "1:5: size does not work on a whole number"),
+        ("1 + dyn('a')", "1:3: + does not work on a whole number and text"),
+    ],
+)
+def test_a_failure_says_what_and_where(text: str, message: str) -> None:
+    """Line and column, counted from 1."""
+    with pytest.raises(ExpressionError) as wrong:
+        evaluate(text, SCOPE)
+
+    assert str(wrong.value).endswith(f" at {message}")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        pytest.param("[1, 2].exists(x, x == 1)", True, id="decided by the first"),
+        pytest.param("[1, 2].all(x, x == 2)", False, id="decided against by the first"),
+        pytest.param("[1, 2].all(x, [3].exists(x, x == 3) && x < 3)", True, id="an inner loop over the same name"),
+        pytest.param("[1, 2].all(x, [3].map(x, x) == [3] && x < 3)", True, id="an inner list by the same name"),
+        pytest.param(
+            "[1].all(now, now == 1) && now > timestamp('2000-01-01T00:00:00Z')", True, id="the name after a loop"
+        ),
+        pytest.param(
+            "[1].map(now, now) == [1] && now > timestamp('2000-01-01T00:00:00Z')", True, id="the name after a list"
+        ),
+        pytest.param("[1, 2].exists_one(x, [5].exists(y, y == 5) && x == 1)", True, id="a loop within a count"),
+        pytest.param("[1, 0, 2].exists(x, 2 / x == 1)", True, id="a failure before the one that decides"),
+    ],
+)
+def test_a_name_means_what_is_nearest(text: str, value: Any) -> None:
+    """And what it meant before, once the loop is over."""
+    assert evaluate(text, SCOPE) is value
+
+
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [
+        ("[1, 2].all(x, x > 0)", 14),
+        ("[1, 2].exists(x, x > 0)", 16),
+        ("[1, 2].exists_one(x, x > 1)", 18),
+        ("[1, 2].map(i, i)", 11),
+        ("[1, 2].filter(i, i > 1)", 20),
+        ("[1, 2].map(i, i > 1, i)", 20),
+    ],
+)
+def test_each_round_of_a_loop_is_paid_for(text: str, units: int) -> None:
+    """By what it holds; a loop that is decided makes no more rounds."""
+    budget = Budget()
+
+    evaluate(text, SCOPE, budget)
+
+    assert units == MOST_COST - budget.left
