@@ -52,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Runs that may be active at once; the others are queued."""
     learn_seconds: float = 60.0
     """Least time between two looks of the auditor at what the finished steps show of each action."""
+    seal_seconds: float = 60.0
+    """How long a message that the audit holds waits at most to be sealed."""
     stop_seconds: float = 25.0
     """How long after SIGTERM it ends hard. Kubernetes kills after 30 s (terminationGracePeriodSeconds)."""
     otlp_endpoint: str = ""
@@ -85,6 +87,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         clusters_dir=environment.get("KUBERNAUT_CLUSTERS_DIR", "").strip(),
         max_active_workflows=_active(environment),
         learn_seconds=_seconds(environment, "KUBERNAUT_LEARN_SECONDS", 60.0, least=1.0),
+        seal_seconds=_seconds(environment, "KUBERNAUT_SEAL_SECONDS", 60.0, least=1.0),
         stop_seconds=_seconds(environment, "KUBERNAUT_STOP_SECONDS", 25.0),
         otlp_endpoint=_otlp_endpoint(environment),
         otlp_headers=_otlp_headers(environment),

@@ -317,6 +317,61 @@ class DeadLettered(Body, frozen=True, kw_only=True):
     data: bytes
     error: str
     """What is wrong with it, for the person who mends it."""
+    left_out: int = 0
+    """Bytes of a body that does not fit beside the rest; it stays where the message is. 0: `data` is all of it."""
+
+
+class RedriveAsked(Body, frozen=True, kw_only=True):
+    """Somebody wants one consumer to handle the message of a dead letter once more; it reads it from where it is."""
+
+    consumer: str
+    letter: str
+    """Id of the dead letter."""
+    letter_sequence: int
+    """Where that is in the log."""
+    subject: str
+    """Of the message that could not be handled."""
+    by: str
+    """The user as his machine knows him: NATS knows no persons."""
+    reason: str
+
+
+class AuditSealed(Body, frozen=True, kw_only=True):
+    """A range of the log that the audit holds whole, under a digest that hangs on the one of the range before."""
+
+    number: int
+    """Counts from 1, without holes."""
+    stream: str
+    from_sequence: int
+    """Follows the `to_sequence` of the range before."""
+    to_sequence: int
+    messages: int
+    """Fewer than sequences where the log had lost some before the audit had them."""
+    leaves: str
+    """SHA-256, in hexadecimal, over one digest of 32 bytes for each sequence of the range."""
+    previous: str
+    """Digest of the range before; empty for the first."""
+    digest: str
+    """SHA-256, in hexadecimal, over all of the above."""
+
+
+class EffectsFrozen(Body, frozen=True, kw_only=True):
+    """Somebody stopped all new effects in the cluster."""
+
+    by: str
+    """The user as his machine knows him: NATS knows no persons."""
+    reason: str = ""
+    until: int = 0
+    """0: until it is thawed."""
+
+
+class EffectsThawed(Body, frozen=True, kw_only=True):
+    """Somebody let effects in the cluster go on."""
+
+    by: str
+    frozen_by: str = ""
+    waiting: int = 0
+    """Decisions that had not been carried out by then."""
 
 
 class StepRef(Body, frozen=True, kw_only=True):
@@ -363,6 +418,10 @@ TYPES: Final[dict[str, type[msgspec.Struct]]] = {
     "io.kubernaut.log.alert-fired.v1": AlertFired,
     "io.kubernaut.log.shadow-diverged.v1": ShadowDiverged,
     "io.kubernaut.log.dead-lettered.v1": DeadLettered,
+    "io.kubernaut.log.redrive-asked.v1": RedriveAsked,
+    "io.kubernaut.log.audit-sealed.v1": AuditSealed,
+    "io.kubernaut.log.effects-frozen.v1": EffectsFrozen,
+    "io.kubernaut.log.effects-thawed.v1": EffectsThawed,
 }
 TYPE_OF: Final[dict[type[msgspec.Struct], str]] = {body: name for name, body in TYPES.items()}
 

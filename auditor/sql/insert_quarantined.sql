@@ -3,7 +3,8 @@ WITH input AS (
     SELECT
         $1::uuid AS event_key, $2::text AS stream, $3::bigint AS stream_sequence,
         timestamptz 'epoch' + $4::bigint * interval '1 millisecond' AS occurred_at,
-        $5::text AS reason, $6::bytea AS sha256, $7::boolean AS redacted, $8::bytea AS raw
+        $5::text AS reason, $6::bytea AS sha256, $7::boolean AS redacted, $8::bytea AS raw,
+        $9::bytea AS record
 ),
 fresh AS (
     INSERT INTO audit_identity (event_key, stream, stream_sequence, occurred_at)
@@ -11,8 +12,8 @@ fresh AS (
     ON CONFLICT DO NOTHING
     RETURNING event_key
 )
-INSERT INTO audit_quarantine (event_key, stream, stream_sequence, occurred_at, reason, sha256, redacted, raw)
-SELECT event_key, stream, stream_sequence, occurred_at, reason, sha256, redacted, raw
+INSERT INTO audit_quarantine (event_key, stream, stream_sequence, occurred_at, reason, sha256, redacted, raw, record)
+SELECT event_key, stream, stream_sequence, occurred_at, reason, sha256, redacted, raw, record
 FROM input
 -- Known from the same place means that it is kept already, here or where it belongs.
 WHERE EXISTS (SELECT FROM fresh)

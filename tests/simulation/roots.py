@@ -41,6 +41,16 @@ def _store(_url: str) -> SimStore:
     return running().store()
 
 
+class _Unsealed:
+    """Seals nothing: seals are tried on a real PostgreSQL, in tests/auditor."""
+
+    def __init__(self, *_: Any, health: Any, **__: Any) -> None:
+        health.ok()
+
+    async def seal_loop(self) -> None:
+        await asyncio.Event().wait()
+
+
 def _honest(affected: Callable[..., list[dict[str, Any]]]) -> Callable[..., list[dict[str, Any]]]:
     """Let the executor say that it changed things in earnest, so that monitoring has something to look at."""
 
@@ -66,6 +76,8 @@ def connected(world: World) -> Iterator[None]:
         instead(time, "time", world.wall)
         instead(time, "time_ns", world.wall_ns)
         instead(auditor_root, "PostgresStore", _store)
+        instead(auditor_root, "PostgresSeals", _store)
+        instead(auditor_root, "Sealer", _Unsealed)
         if world.scenario.honest:
             instead(results, "affected", _honest(results.affected))
         yield
