@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -51,6 +51,8 @@ class StackOptions:
     services: tuple[Service, ...] = SERVICES
     without: frozenset[str] = frozenset()
     replicas: Mapping[str, int] = field(default_factory=dict)
+    environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Further environment of single processes of services, by their names, such as `scheduler-2`."""
     install_command: tuple[str, ...] | None = INSTALL_COMMAND
     """Makes streams, resource definitions and tables, once the parts are ready."""
 
@@ -235,7 +237,8 @@ class LocalStack:
         for service in self._services:
             replicas = self.options.replicas.get(service.name, 1)
             for spec in service_specs(service, replicas, self.environment, self.logs, self._ports):
-                await self.supervisor.add(spec)
+                own = self.options.environments.get(spec.name, {})
+                await self.supervisor.add(replace(spec, environment={**spec.environment, **own}))
                 names.append(spec.name)
         for name in names:
             await self.supervisor.wait_ready(name)

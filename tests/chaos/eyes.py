@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from runtime.cluster import ClusterClient
+    from tests.chaos.journal import Change
 
 _WATCHED: Final = frozenset({EXECUTIONS.plural, WORKFLOWS.plural, "events"})
 _SAMPLE_SECONDS: Final = 1.0
@@ -41,6 +43,23 @@ class Eyes:
         self.truth = truth
         self.memory: Counter[str] = Counter()
         """The most that any process of a service had resident, in MiB."""
+        self.progress: dict[str, list[float]] = defaultdict(list)
+        """When a run went on, by uid: an execution was created, or a newer decision shown in the status."""
+
+    def take(self, change: Change) -> None:
+        """Look at a write, and note when a run made progress by our services' doing."""
+        body = change.body or {"metadata": {}, "spec": {}}
+        uid = (body["spec"].get("workflowExecutionRef") or body["metadata"]).get("uid", "")
+        before = self._seen(uid)
+        self.truth.take(change)
+        moved = self._seen(uid) > before
+        if moved:
+            self.progress[uid].append(time.monotonic())
+
+    def _seen(self, uid: str) -> int:
+        """Grows with everything that our services do for a run."""
+        run = self.truth.runs.get(uid)
+        return self.truth.executions + (run.shown if run is not None else 0)
 
     @property
     def services(self) -> list[str]:
@@ -101,8 +120,8 @@ async def watched(options: StackOptions) -> AsyncIterator[Eyes]:
     async with LocalStack(options) as stack:
         cluster = await connect_to(str(stack.kubeconfig))
         truth = Truth()
-        journal = Journal(f"http://127.0.0.1:{stack.supervisor[ETCD].spec.ports['client']}", truth.take)
         eyes = Eyes(stack, cluster, truth)
+        journal = Journal(f"http://127.0.0.1:{stack.supervisor[ETCD].spec.ports['client']}", eyes.take)
         tasks = [asyncio.create_task(journal.follow()), asyncio.create_task(eyes.look_at_memory())]
         try:
             await asyncio.wait_for(journal.watching.wait(), 60)

@@ -33,6 +33,8 @@ class Run(msgspec.Struct, kw_only=True):
     shown: int = 0
     """status.sequence."""
     phase: str = ""
+    waiting_for: str = ""
+    """status.waitingFor."""
     expires: bool = False
     """It is to be deleted a few seconds after its end."""
 
@@ -50,6 +52,8 @@ class Truth:
         """By uid."""
         self.problems: list[str] = []
         self.created: Counter[Identity] = Counter()
+        self.executions = 0
+        """How many were created."""
         self.names: Counter[str] = Counter()
         """How often each name of an execution was created."""
         self.again = 0
@@ -74,9 +78,17 @@ class Truth:
         return sum(map(len, self._flying.values()))
 
     @property
-    def executions(self) -> int:
-        """How many were created."""
-        return sum(self.created.values())
+    def overdue(self) -> list[Run]:
+        """Runs that have not ended, but for those that wait in vain for the end of an execution that is not there.
+
+        Its creation was commanded and its fate unknown when its time was over: a request may still be on its way, so
+        that it keeps its place for two minutes (`scheduler.commanding.UNSEEN_MS`) rather than let one too many fly.
+        """
+        return [
+            run
+            for uid, run in self.runs.items()
+            if not run.ended and (self._flying.get(uid) or not run.waiting_for.startswith("The end of step"))
+        ]
 
     def has(self, name: str) -> bool:
         """Whether there is a workflow of that name."""
@@ -110,7 +122,7 @@ class Truth:
         shown = status.get("sequence", 0)
         if shown < run.shown:
             self.problems.append(f"G7: the status of {run.name} goes back from {run.shown} to {shown}")
-        run.shown, run.phase = shown, status.get("phase", "")
+        run.shown, run.phase, run.waiting_for = shown, status.get("phase", ""), status.get("waitingFor", "")
 
     def _execution(self, before: dict[str, Any] | None, body: dict[str, Any] | None) -> None:
         found = body or before
@@ -134,6 +146,7 @@ class Truth:
         name = body["metadata"]["name"]
         self.names[name] += 1
         self.created[identity] += 1
+        self.executions += 1
         if self.created[identity] > 1:
             # The one before is gone, else its name would not be free. What is not idempotent is held by a finalizer
             # until its end is in the log, so that it never comes a second time.

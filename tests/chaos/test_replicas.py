@@ -1,0 +1,209 @@
+"""Many replicas of each service on one log (issue 5.5): frozen, woken, taken away and added, nothing twice.
+
+The truth is etcd's journal; at the end of each test the log, the public events and the audit are held against it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+import pytest
+import pytest_asyncio
+
+from kubernaut.local.stack import StackOptions
+from runtime.kinds import WORKFLOWS
+from tests.chaos.again import ELSEWHERE, decided_otherwise
+from tests.chaos.eyes import Eyes, watched
+from tests.chaos.hand import Hand
+from tests.chaos.words import Words, lag
+from tests.e2e.world import a_workflow, ten_steps
+from tests.simulation.workflows import NAMESPACE
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.asyncio(loop_scope="module")]
+
+SERVICES: Final = ("watcher", "scheduler", "executor_bridge", "auditor")
+MOST: Final = 4
+USUAL: Final = {"scheduler": 3, "executor_bridge": 3, "watcher": 2, "auditor": 2}
+FROZEN_SECONDS: Final = 20.0
+RESUMED_SECONDS: Final = 15.0
+HANDOFFS: Final = 10
+"""A machine that is slow gets as long as it takes for so many handoffs, on top of what is promised."""
+PATIENCE: Final = 300.0
+
+
+class Replicas:
+    """A stack whose services run as often as a test says."""
+
+    def __init__(self, eyes: Eyes) -> None:
+        self.eyes = eyes
+        self.hand = Hand(eyes.stack.supervisor, lambda _: None)
+        self.names: set[str] = set()
+
+    async def scale(self, service: str, many: int) -> None:
+        """Let so many of a service run."""
+        names = [service if n == 1 else f"{service}-{n}" for n in range(1, MOST + 1)]
+        await self.eyes.stack.supervisor.stop_all(names[many:])
+        for name in names[:many]:
+            await self.hand.start(name)
+        for name in names[:many]:
+            await self.eyes.stack.supervisor.wait_ready(name, PATIENCE)
+
+    async def scale_all(self, many: int) -> None:
+        """Let so many of every service run."""
+        await asyncio.gather(*(self.scale(service, many) for service in SERVICES))
+
+    async def apply(self, prefix: str, many: int, take: str = "1s") -> set[str]:
+        """Apply ten-step graphs whose steps take a while; return their names."""
+        bodies = [a_workflow(f"{prefix}-{n}", ten_steps(), simulate={"all-steps": f"take:{take}"}) for n in range(many)]
+        for body in bodies:
+            body["metadata"]["namespace"] = NAMESPACE
+        await asyncio.gather(*(self.eyes.cluster.create(WORKFLOWS, NAMESPACE, body) for body in bodies))
+        names = {body["metadata"]["name"] for body in bodies}
+        self.names |= names
+        return names
+
+    def phases(self, names: set[str]) -> list[str]:
+        """How these runs are."""
+        return [run.phase for run in self.eyes.truth.runs.values() if run.name in names]
+
+    async def end(self, names: set[str], seconds: float = PATIENCE) -> None:
+        """Wait until these runs have ended; all of them completed."""
+        await until(lambda: self.phases(names) == ["completed"] * len(names), seconds, "all runs have completed")
+
+    async def under_way(self, names: set[str], executions: int) -> None:
+        """Wait until so many executions of these runs were created, on average."""
+        truth = self.eyes.truth
+
+        def far() -> bool:
+            found = sum(count for name, count in truth.names.items() if name.rpartition("-step-")[0] in names)
+            return found >= executions * len(names)
+
+        await until(far, PATIENCE, f"{executions} executions each")
+
+    async def everything_is_told_once(self) -> Words:
+        """All is read up; objects, log, events and audit agree; every step of every run was created exactly once."""
+
+        async def read_up() -> bool:
+            return not any((await lag(str(self.eyes.stack.nats_url))).values())
+
+        await eventually(read_up, PATIENCE, "everything is read up")
+        truth, words = self.eyes.truth, Words(self.eyes.truth)
+        await words.read(str(self.eyes.stack.nats_url))
+        rows = await words.audited(str(self.eyes.stack.database_url))
+        assert [] == truth.problems + words.problems
+        assert rows == words.messages > 0
+        assert {f"{name}-step-{n}": 1 for name in self.names for n in range(1, 11)} == truth.names
+        assert max(truth.most.values()) <= 5
+        return words
+
+
+async def until(holds: Callable[[], bool], seconds: float, what: str) -> None:
+    """Poll a condition; fail with its name when it does not come true in time."""
+
+    async def ask() -> bool:
+        return holds()
+
+    await eventually(ask, seconds, what)
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float, what: str) -> None:
+    """Poll a condition that must be asked for."""
+    end = time.monotonic() + seconds
+    while not await holds():
+        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
+        await asyncio.sleep(0.1)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def replicas(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Replicas]:
+    """Four of each service, and every second one in another environment (F60)."""
+    options = StackOptions(
+        name="replicas",
+        home=tmp_path_factory.mktemp("replicas"),
+        audit_log=True,
+        replicas=dict.fromkeys(SERVICES, MOST),
+        environments={f"{service}-{n}": ELSEWHERE for service in SERVICES for n in (2, 4)},
+    )
+    async with watched(options) as eyes:
+        yield Replicas(eyes)
+
+
+async def test_one_of_each_frozen_and_woken_does_nothing_twice(
+    replicas: Replicas, record_property: Callable[[str, object], None]
+) -> None:
+    """Three schedulers, three bridges, two watchers, two auditors; what the frozen ones held goes on within 15 s."""
+    for service, many in USUAL.items():
+        await replicas.scale(service, many)
+    before = time.monotonic()
+    await replicas.end(await replicas.apply("pace", 1, take="0s"))
+    handoff = (time.monotonic() - before) / 5  # a graph of five levels
+    names = await replicas.apply("frozen", 30, take="2s")
+    await replicas.under_way(names, 2)
+
+    for service in SERVICES:
+        replicas.eyes.stack.supervisor.pause(service)
+    frozen = time.monotonic()
+    held = [uid for uid, run in replicas.eyes.truth.runs.items() if run.name in names and not run.ended]
+    await asyncio.sleep(FROZEN_SECONDS)  # the fault itself
+    for service in SERVICES:
+        replicas.eyes.stack.supervisor.resume(service)
+    await replicas.end(names)
+    more = await replicas.apply("woken", 10, take="0s")
+    await replicas.end(more)
+
+    stood = {uid: min(at for at in replicas.eyes.progress[uid] if at > frozen) - frozen for uid in held}
+    record_property("longest_pause_seconds", max(stood.values()))
+    assert len(held) >= 20
+    assert max(stood.values()) <= RESUMED_SECONDS + HANDOFFS * handoff
+    words = await replicas.everything_is_told_once()
+    assert words.ended == set(replicas.eyes.truth.runs)
+    await the_counters_agree(replicas.eyes, words)
+
+
+async def the_counters_agree(eyes: Eyes, words: Words) -> None:
+    """What the services count, over all replicas, is what the log holds (P22): nobody was restarted yet."""
+    expected = {
+        ("auditor", "kubernaut_audit_rows_total"): words.messages,
+        ("scheduler", "workflowexecution_total"): len(words.ended),
+    }
+    assert expected == {key: await eyes.metric(*key) for key in expected}
+
+
+async def test_replicas_come_and_go_while_runs_go_on(
+    replicas: Replicas, record_property: Callable[[str, object], None]
+) -> None:
+    """None, four, one and three of each service (F54): all runs end, each step once; the one that stays takes over."""
+    await replicas.scale_all(0)
+    names = await replicas.apply("ebb", 20)
+    await replicas.scale_all(MOST)
+    await replicas.under_way(names, 2)
+
+    await replicas.scale_all(1)
+    ebbed, created = time.monotonic(), replicas.eyes.truth.executions
+    await until(lambda: replicas.eyes.truth.executions > created, PATIENCE, "the one that stayed goes on")
+    took = time.monotonic() - ebbed
+    await replicas.scale_all(3)
+    await replicas.end(names)
+
+    record_property("takeover_seconds", took)
+    await replicas.everything_is_told_once()
+
+
+async def test_a_frozen_database_keeps_nobody_waiting(replicas: Replicas) -> None:
+    """PostgreSQL stands still (F45): runs start and end meanwhile, and the audit has all of it once it goes on."""
+    replicas.eyes.stack.supervisor.pause("postgres")
+    try:
+        names = await replicas.apply("unaudited", 10, take="0s")
+        await replicas.end(names)
+    finally:
+        replicas.eyes.stack.supervisor.resume("postgres")
+
+    await replicas.everything_is_told_once()
+
+
+async def test_another_process_elsewhere_decides_the_same(replicas: Replicas) -> None:
+    """Every decision so far, of replicas with different hash seeds, time zones and languages, made again (F60)."""
+    assert "" == await decided_otherwise(replicas.eyes.stack.environment)
