@@ -22,7 +22,9 @@ async def hold(context: Context, board: Board, order: Order, command: HoldWorkfl
     target = Target(WORKFLOWS, workflow.namespace, workflow.name, workflow.uid)
 
     async def attempt(tries: int) -> None:
-        if not tries or await _wanted(context, order, command):
+        if tries and not await _wanted(context, order, command):
+            return
+        async with board.writing(workflow.uid):
             board.note(workflow.uid, await put_on(context, target, None if tries else board.seen(workflow.uid)))
 
     await persist(context.limits, order.until, attempt)

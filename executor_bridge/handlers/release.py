@@ -19,7 +19,8 @@ async def release_workflow(context: Context, board: Board, order: Order) -> None
     target = Target(WORKFLOWS, workflow.namespace, workflow.name, workflow.uid)
 
     async def attempt(tries: int) -> None:
-        board.note(workflow.uid, await take_off(context, target, None if tries else board.seen(workflow.uid)))
+        async with board.writing(workflow.uid):
+            board.note(workflow.uid, await take_off(context, target, None if tries else board.seen(workflow.uid)))
 
     await persist(context.limits, order.until, attempt)
 

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from runtime.ports import Object
     from schemas.messages import Decision
 
-KNOWN: Final = 4096
-"""Workflows whose resourceVersion is remembered; forgetting one costs one read."""
+KNOWN: Final = 16_384
+"""Workflows whose resourceVersion is remembered, about a KB each: those of a long queue too. One that was forgotten
+costs a refused write, a read and a second write, just when there is most to do."""
 
 
 class _Shown:
@@ -44,6 +45,9 @@ class _Shown:
         """Version of the newest decision that was to be shown; when that failed, its message comes again."""
         self.not_before = 0.0
         self.lock = asyncio.Lock()
+        """Of those who show, one after the other, pauses included."""
+        self.writing = asyncio.Lock()
+        """Of each single write to the object: two at once expect the same version, and one is refused."""
         self.newer = asyncio.Event()
         """A newer decision came than the one that is waiting."""
 
@@ -69,6 +73,10 @@ class Board:
     def seen(self, workflow_uid: str) -> Seen | None:
         """What the last answer said of the workflow's finalizers; it may have changed since."""
         return self._of(workflow_uid).seen
+
+    def writing(self, workflow_uid: str) -> asyncio.Lock:
+        """Held while this process writes to the workflow; taken before a place among the calls, never after."""
+        return self._of(workflow_uid).writing
 
     async def show(self, decision: Decision, until: float) -> None:
         """Return once this decision, or a newer one, is shown or is on a message that is still in hand.
@@ -111,7 +119,7 @@ class Board:
     async def _write(self, shown: _Shown, decision: Decision, status: Object) -> None:
         workflow = decision.workflow
         try:
-            async with self._context.behind:
+            async with shown.writing, self._context.behind:
                 # Other work of this process may have noted a newer status meanwhile, and its resourceVersion with it.
                 if _superseded(shown, decision):
                     STATUS_SUPERSEDED.inc()
