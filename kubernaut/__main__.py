@@ -30,11 +30,14 @@ COMMANDS = {
     "rerun": ("kubernaut.cli.rerun:rerun", "Run a finished run again, from a step or from what was not done."),
     "freeze": ("kubernaut.cli.freeze:freeze", "Stop all new effects in the cluster at once."),
     "thaw": ("kubernaut.cli.freeze:thaw", "Let effects go on after a freeze."),
+    "recover": ("kubernaut.recovery.command:recover", "Come back after the event log lost messages."),
     "explain": ("kubernaut.cli.explain:explain", "Tell why a step ran or what keeps it waiting, with the proof."),
     "trace": ("kubernaut.cli.trace:trace", "Make the trace of a run: who did what, when, for how long."),
     "events": ("kubernaut.cli.events:events", "Show the public events."),
+    "dead-letters": ("kubernaut.cli.dead_letters:dead_letters", "Show messages that could not be handled; try again."),
     "conformance": ("kubernaut.cli.conformance:conformance_", "Try a program that reads the public events."),
     "replay": ("kubernaut.cli.replay:replay", "Replay a recorded run: step through it, decide it again, ask what if."),
+    "audit": ("kubernaut.cli.audit:audit", "Ask the record of everything, prove it, copy it, make it again."),
     "bundle": ("kubernaut.cli.bundle:bundle", "Write everything about a run into one redacted file."),
 }
 

@@ -128,32 +128,33 @@ async def install_streams(
     streams: Iterable[Stream] = STREAMS,
     consumers: Iterable[Consumer] = CONSUMERS,
     audited: int = 0,
+    vouching: bool = True,
 ) -> list[str]:
     """Make or update them all and return a line for each that was not as it is now.
 
     `replicas`: copies of each stream; None leaves what is there, and makes one. `audited`: highest sequence of the log
-    that the audit holds, 0 where it is not known. Raises RefusedError, also in the place of a stream that was lost, and
-    UnavailableError when the server does not answer.
+    that the audit holds, 0 where it is not known. `vouching` False: somebody else answers for what was lost. Raises
+    RefusedError, also in the place of a stream that was lost, and UnavailableError when the server does not answer.
     """
     done = []
     chosen = tuple(streams)
     for stream in chosen:
         wanted = stream_config(stream) | ({"num_replicas": replicas} if replicas else {})
-        done += await _install_stream(connection, wanted, audited if stream is LOG else 0)
-    if STORAGE_STREAM in chosen:
+        if vouching and stream in GUARDED:
+            await refuse_if_lost(connection, stream.name, audited if stream is LOG else 0)
+        done += await _install_stream(connection, wanted)
+    if vouching and STORAGE_STREAM in chosen:
         await vouch(connection)
     for consumer in consumers:
         done += await _install_consumer(connection, consumer.stream, consumer_config(consumer))
     return done
 
 
-async def _install_stream(connection: Connection, wanted: Config, audited: int) -> list[str]:
+async def _install_stream(connection: Connection, wanted: Config) -> list[str]:
     name = wanted["name"]
     try:
         info = msgspec.json.decode(await connection.api(f"STREAM.INFO.{name}"))
     except NotFoundError:
-        if name in {stream.name for stream in GUARDED}:
-            await refuse_if_lost(connection, name, audited)
         await connection.api(f"STREAM.CREATE.{name}", wanted)
         return [f"made stream {name}"]
     changes = stream_changes(info["config"], wanted)

@@ -39,8 +39,16 @@ async def refuse_if_lost(connection: Connection, stream: str, audited: int = 0) 
     """
     record = await record_of(connection, stream)
     last = max(audited, record.last if record is not None else 0)
-    if last:
+    if last and not await _is_there(connection, stream):
         raise RefusedError(f"stream {stream} is gone; it had messages up to {last}. {HELP}", reason="lost")
+
+
+async def _is_there(connection: Connection, stream: str) -> bool:
+    try:
+        await connection.api(f"STREAM.INFO.{stream}")
+    except NotFoundError:
+        return False
+    return True
 
 
 async def vouch(connection: Connection) -> None:

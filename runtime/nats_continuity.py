@@ -36,6 +36,10 @@ class StorageRegressedError(KubernautError):
     """The broker lost messages that were acknowledged; nobody may act on what is left."""
 
 
+class LogRenewedError(RuntimeError):
+    """A person has accepted a loss: this process knows the log before it, so it must end and start anew."""
+
+
 class Recollection(msgspec.Struct, frozen=True, kw_only=True):
     """What was remembered at one moment."""
 
@@ -125,11 +129,15 @@ class Continuity:
     async def judge(self, before: Recollection, infos: Mapping[str, Seen]) -> None:
         """Hold what the server says of each stream against what was remembered before; open or close.
 
-        Raises StorageRegressedError, NotFoundError for a stream that nobody has vouched for, or UnavailableError.
+        Raises LogRenewedError, StorageRegressedError, NotFoundError for a stream that nobody has vouched for, or
+        UnavailableError.
         """
         for stream, (record, sequence) in before.records.items():
             if record is None:
                 raise NotFoundError(f"nobody has vouched for stream {stream}; run python -m kubernaut.install")
+            known = before.remembered.get(stream)
+            if known is not None and known.accepted != record.accepted:
+                raise LogRenewedError(f"the loss of stream {stream} was accepted; starting anew on what is there now")
             seen = infos[stream]
             if reason := continuity.loss(stream, seen, record, before.remembered.get(stream)):
                 await self._halt(stream, reason, record)

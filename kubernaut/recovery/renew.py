@@ -1,0 +1,109 @@
+"""Makes the log anew behind everything that was ever in it, with what may go on, and vouches for it.
+
+Services wait meanwhile: they open only a stream that the record names, and that is written last. May be run again after
+it broke off. Must never give out a sequence that was used, nor start a run of which anything shows that it had begun.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from kubernaut.install_streams import install_streams, stream_config
+from runtime.continuity import GUARDED, Record
+from runtime.errors import NotFoundError
+from runtime.kinds import WORKFLOWS
+from runtime.nats_continuity import remember, seen_in
+from runtime.nats_publish import Publisher
+from runtime.nats_stored import from_api
+from schemas.subjects import CONSUMERS, LOG, STORAGE_STREAM, STREAMS
+
+if TYPE_CHECKING:
+    from kubernaut.recovery.survey import Found
+    from kubernaut.recovery.verdicts import Verdict
+    from runtime.nats_connection import Connection
+    from runtime.ports import Cluster, Stored
+    from schemas.cloudevents import Event
+
+GAP: Final = 1000
+"""Sequences that are left out: more than were lost that nobody knows of."""
+_CLAIMS: Final = ("floor", "shard", "scope")
+"""What a watcher says of everything else in the log; it is not so any more."""
+RECOVERED: Final = "recovered"
+
+
+async def renew(connection: Connection, cluster: Cluster, found: Found) -> list[str]:
+    """Carry it out and return a line for each thing that was done. Raises what the two raise; then run it again."""
+    done = [await _mark(cluster, each) for each in found.verdicts if each.fate == "ends" and _needs_mark(each)]
+    if STORAGE_STREAM.name not in await _names(connection):
+        await install_streams(connection, streams=(STORAGE_STREAM,), consumers=(), vouching=False)
+    if LOG.name in found.losses:
+        done.append(await _new_log(connection, found.highest + 1 + GAP))
+        done += await _import(connection, found)
+    done += await install_streams(connection, streams=STREAMS, consumers=CONSUMERS, vouching=False)
+    for stream in GUARDED:
+        seen = seen_in(await connection.api(f"STREAM.INFO.{stream.name}"))
+        now = time.time_ns() // 1_000_000
+        record = Record(created=seen.created, last=seen.last, missing=seen.missing, accepted=now)
+        await remember(connection, stream.name, record)
+    return done
+
+
+def _needs_mark(verdict: Verdict) -> bool:
+    return verdict.shown < max(verdict.known, 1)
+
+
+async def _mark(cluster: Cluster, verdict: Verdict) -> str:
+    """Show on an object that decisions of it were made: what shows one is never started (decision record 0004)."""
+    found = await cluster.get(WORKFLOWS, verdict.namespace, verdict.name)
+    body = found | {"status": (found.get("status") or {}) | {"sequence": max(verdict.known, 1)}}
+    await cluster.replace_status(WORKFLOWS, verdict.namespace, verdict.name, body)
+    return f"marked {verdict.namespace}/{verdict.name}: decision {max(verdict.known, 1)} of it was made"
+
+
+async def _names(connection: Connection) -> set[str]:
+    found = set()
+    for stream in STREAMS:
+        try:
+            await connection.api(f"STREAM.INFO.{stream.name}")
+        except NotFoundError:
+            continue
+        found.add(stream.name)
+    return found
+
+
+async def _new_log(connection: Connection, first: int) -> str:
+    config = stream_config(LOG)
+    try:
+        info = msgspec.json.decode(await connection.api(f"STREAM.INFO.{LOG.name}"))
+    except NotFoundError:
+        pass
+    else:
+        config["num_replicas"] = info["config"].get("num_replicas", 1)
+        await connection.api(f"STREAM.DELETE.{LOG.name}")
+    await connection.api(f"STREAM.CREATE.{LOG.name}", config | {"first_seq": first})
+    return f"made stream {LOG.name} anew; it begins at sequence {first}"
+
+
+async def _import(connection: Connection, found: Found) -> list[str]:
+    """Publish the newest that is known of each run that goes on: its object first, as it was in the log."""
+
+    async def newest(stream: str, subject: str) -> Stored | None:
+        try:
+            return from_api(stream, await connection.api(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject}))
+        except NotFoundError:
+            return None
+
+    publisher = Publisher(connection, newest)
+    for kept in found.kept.values():
+        for event in (kept.definition, kept.event):
+            if event is not None:
+                await publisher.publish(_as_recovered(event), None, None)
+    return [f"brought back the last decision of {len(found.kept)} runs"] if found.kept else []
+
+
+def _as_recovered(event: Event) -> Event:
+    kept = {name: value for name, value in event.extensions.items() if name not in _CLAIMS}
+    return msgspec.structs.replace(event, extensions=kept | {RECOVERED: "true"})
