@@ -10,7 +10,7 @@ from scheduler.cel.limits import MOST_COST
 from scheduler.expressions import Budget, ExpressionError, evaluate
 from tests.scheduler.scopes import a_scope, a_step_seen
 
-SCOPE = a_scope(a_step_seen(result={"items": [1, 2, 3]}))
+SCOPE = a_scope(a_step_seen(result={"items": [1, 2, 3]}), odd="x" * 650)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,11 @@ SCOPE = a_scope(a_step_seen(result={"items": [1, 2, 3]}))
         (" -dyn('a')", "1:2: - does not work on text"),
         ("size(dyn(1))", "1:5: size does not work on a whole number"),
         ("1 + dyn('a')", "1:3: + does not work on a whole number and text"),
+        ("dyn(true) + 1", "1:11: + does not work on a boolean and a whole number"),
+        ("1 - dyn(true)", "1:3: - does not work on a whole number and a boolean"),
+        ("dyn(true) * dyn(true)", "1:11: * does not work on a boolean and a boolean"),
+        ("1 / dyn(true)", "1:3: / does not work on a whole number and a boolean"),
+        (f"dyn({{}})['{'k' * 40}']", f"1:8: there is no entry '{'k' * 32}'"),
     ],
 )
 def test_a_failure_says_what_and_where(text: str, message: str) -> None:
@@ -65,6 +70,42 @@ def test_a_name_means_what_is_nearest(text: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1 < 2", True),
+        ("2 < 2", False),
+        ("2 <= 2", True),
+        ("3 <= 2", False),
+        ("2 >= 2", True),
+        ("1 >= 2", False),
+        ("7.0 / 2.0", 3.5),
+        ("7.0 - 2.0", 5.0),
+        ("-(1.5 + 1.0)", -2.5),
+        ("-7 / 2", -3),
+        ("-7 % 2", -1),
+        ("7 % -2", 1),
+        ("0.0 / 0.0 == 0.0 / 0.0", False),
+        ("(0.0 / 0.0) / 0.0 == (0.0 / 0.0) / 0.0", False),
+        ("1.0 / 0.0 > 1e300", True),
+        ("1.0 / -0.0 < -1e300", True),
+        ("-1.0 / 0.0 < -1e300", True),
+        ("duration('1h') + timestamp('2024-01-01T00:00:00Z') == timestamp('2024-01-01T01:00:00Z')", True),
+        ("timestamp('2024-01-01T01:00:00Z') - timestamp('2024-01-01T00:00:00Z') == duration('1h')", True),
+        ("duration('2h').getHours()", 2),
+        ("[1] == [1, 2]", False),
+        ("[1, 2] == [1, 2]", True),
+        ("dyn([1]) == dyn(1)", False),
+        ("{'a': 1} == {'b': 1}", False),
+    ],
+)
+def test_operators_give_what_cel_says(text: str, value: Any) -> None:
+    """At the places where two of them are easily mistaken for each other."""
+    found = evaluate(text, SCOPE)
+
+    assert (type(value), value) == (type(found), found)
+
+
+@pytest.mark.parametrize(
     ("text", "units"),
     [
         ("[1, 2].all(x, x > 0)", 14),
@@ -73,10 +114,13 @@ def test_a_name_means_what_is_nearest(text: str, value: Any) -> None:
         ("[1, 2].map(i, i)", 11),
         ("[1, 2].filter(i, i > 1)", 20),
         ("[1, 2].map(i, i > 1, i)", 20),
+        ("variables.odd < 'y'", 10),
+        ("(variables.odd + variables.odd).size()", 20),
+        ("variables.odd.contains(variables.odd)", 20),
     ],
 )
-def test_each_round_of_a_loop_is_paid_for(text: str, units: int) -> None:
-    """By what it holds; a loop that is decided makes no more rounds."""
+def test_rounds_of_loops_and_long_texts_are_paid_for(text: str, units: int) -> None:
+    """By what a round holds, and by 64 characters; a loop that is decided makes no more rounds."""
     budget = Budget()
 
     evaluate(text, SCOPE, budget)
