@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from runtime.errors import ForbiddenError, KubernautError
 from runtime.kinds import EXECUTIONS
+from runtime.redrive import unwrapped
 from schemas.subjects import BRIDGE
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ _PROBED: Final = "kubernaut-readiness"
 async def pull(log: Log, bridge: Bridge) -> None:
     """Take decisions from the log for ever."""
     async with aclosing(log.consume(BRIDGE, in_hand=IN_HAND)) as deliveries:
-        async for delivery in deliveries:
-            await bridge.take(delivery)
+        async for came in deliveries:
+            delivery = await unwrapped(log, came, BRIDGE)
+            if delivery is not None:
+                await bridge.take(delivery)
 
 
 async def probe(api: Api, reachable: Dependency, namespace: str, every: float) -> None:

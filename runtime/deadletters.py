@@ -37,6 +37,33 @@ class Failures:
         return False
 
 
+class Redriven:
+    """The delivery of a message that a person has asked for again: its end is that of the redrive."""
+
+    def __init__(self, asked: Delivery, message: Stored, redrive: str) -> None:
+        """`asked`: the delivery of the redrive; `redrive`: its id."""
+        self._asked = asked
+        self.message = message
+        self.redrive = redrive
+
+    @property
+    def deliveries(self) -> int:
+        """See `Delivery.deliveries`."""
+        return self._asked.deliveries
+
+    async def ack(self) -> None:
+        """See `Delivery.ack`."""
+        await self._asked.ack()
+
+    async def nak(self, delay: float = 0.0) -> None:
+        """See `Delivery.nak`."""
+        await self._asked.nak(delay)
+
+    async def term(self) -> None:
+        """See `Delivery.term`."""
+        await self._asked.term()
+
+
 async def bury(log: Log, delivery: Delivery, *, consumer: str, error: str) -> None:
     """Publish the message, whole, with the reason to the dead letters of `consumer`, then end its delivery.
 
@@ -44,12 +71,13 @@ async def bury(log: Log, delivery: Delivery, *, consumer: str, error: str) -> No
     the dead letter names. When the log cannot be reached the message is given back and comes again; nothing is raised.
     """
     message = delivery.message
+    again = delivery.redrive if isinstance(delivery, Redriven) else ""
     try:
         try:
-            await log.publish(_event(message, consumer, error, message.data))
+            await log.publish(_event(message, consumer, error, message.data, again))
         except TooLargeError:
             note = f"{error} (body of {len(message.data)} bytes left out: it does not fit)"
-            await log.publish(_event(message, consumer, note, b""))
+            await log.publish(_event(message, consumer, note, b"", again))
     except UnavailableError:
         await delivery.nak(_RETRY_SECONDS)
         return
@@ -57,7 +85,7 @@ async def bury(log: Log, delivery: Delivery, *, consumer: str, error: str) -> No
     await delivery.term()
 
 
-def _event(message: Stored, consumer: str, error: str, data: bytes) -> Event:
+def _event(message: Stored, consumer: str, error: str, data: bytes, again: str) -> Event:
     body = DeadLettered(
         consumer=consumer,
         stream=message.stream,
@@ -66,10 +94,13 @@ def _event(message: Stored, consumer: str, error: str, data: bytes) -> Event:
         headers=dict(message.headers),
         data=data,
         error=error[:_ERROR_CHARACTERS],
+        left_out=len(message.data) - len(data),
     )
     cause = message.headers.get(MESSAGE_ID, "")[:_ID_CHARACTERS]
     # The body is part of the id: a message without an id of its own is known by nothing else for certain.
-    known_by = digest(consumer, message.stream, message.subject, cause, message.data.hex() if not cause else "")
+    # So is the redrive that came to nothing: it leaves a letter of its own.
+    body_too = message.data.hex() if not cause else ""
+    known_by = digest(consumer, message.stream, message.subject, cause, body_too, *filter(None, [again]))
     return Event(
         subject=subjects.dead_letter(consumer),
         id=f"deadletter/{known_by}",

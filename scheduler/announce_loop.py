@@ -18,6 +18,7 @@ from runtime.deadletters import bury
 from runtime.errors import ConflictError, UnavailableError
 from runtime.keyed import KeyedWork
 from runtime.ports import Delivery, Log, Stored
+from runtime.redrive import unwrapped
 from scheduler.announce import ORDINAL, events, first_ordinal
 from scheduler.gather import decode_decision
 from schemas import subjects
@@ -51,7 +52,10 @@ class Announcer:
     async def pull(self) -> None:
         """Take decisions from the log for ever."""
         async with aclosing(self._log.consume(subjects.ANNOUNCER, in_hand=IN_HAND)) as deliveries:
-            async for delivery in deliveries:
+            async for came in deliveries:
+                delivery = await unwrapped(self._log, came, subjects.ANNOUNCER)
+                if delivery is None:
+                    continue
                 uid = delivery.message.subject.rsplit(".", 1)[1]
                 if uid == subjects.QUEUE:  # the decisions of the queue of runs are no run's: they have no events
                     await delivery.ack()

@@ -17,6 +17,7 @@ from runtime.deadletters import Failures, bury
 from runtime.errors import ConflictError, UnavailableError
 from runtime.keyed import KeyedWork
 from runtime.ports import Delivery, Log
+from runtime.redrive import unwrapped
 from scheduler import metrics
 from scheduler.announce import SOURCE
 from scheduler.decide import Verdict, decide, may_wait
@@ -83,7 +84,10 @@ class Scheduler:
         """Take messages from the log for ever."""
         queue = subjects.decision(subjects.QUEUE)
         async with aclosing(self._log.consume(subjects.SCHEDULER, in_hand=IN_HAND)) as deliveries:
-            async for delivery in deliveries:
+            async for came in deliveries:
+                delivery = await unwrapped(self._log, came, subjects.SCHEDULER, also=(subjects.TIMERS_DUE,))
+                if delivery is None:
+                    continue
                 if delivery.message.subject == queue:
                     await self._hand_out(delivery)
                 else:

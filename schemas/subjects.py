@@ -18,6 +18,8 @@ OUTCOMES: Final = "kubernaut.outcome.>"
 SIGNALS: Final = "kubernaut.signal.>"
 SHADOW_STORY: Final = "kubernaut.shadow.>"
 DEAD_LETTERS: Final = "kubernaut.deadletter.>"
+REDRIVES: Final = "kubernaut.redrive.>"
+"""What people ask a consumer to handle once more."""
 CHECKPOINTS: Final = "kubernaut.audit.checkpoint"
 """Seals of the audit: what the log itself says of the audit, in a second place."""
 OPERATIONS: Final = "kubernaut.operation.>"
@@ -92,6 +94,11 @@ def dead_letter(consumer: str) -> str:
     return f"kubernaut.deadletter.{consumer}"
 
 
+def redrive(consumer: str, letter: str) -> str:
+    """Subject of the one message that asks a consumer to handle a dead letter again. `letter`: a digest of its id."""
+    return f"kubernaut.redrive.{consumer}.{letter}"
+
+
 def event(namespace: str, workflow_uid: str, entity: Literal["workflow", "step"], what: str) -> str:
     """Subject of a public event, such as `kubernaut.event.shop.<uid>.step.completed`."""
     return f"kubernaut.event.{namespace}.{workflow_uid}.{entity}.{what}"
@@ -137,6 +144,7 @@ LOG: Final = Stream(
         SIGNALS,
         SHADOW_STORY,
         DEAD_LETTERS,
+        REDRIVES,
         CHECKPOINTS,
         OPERATIONS,
     ),
@@ -166,11 +174,18 @@ STREAMS: Final = (LOG, TIMER_STREAM, EVENT_STREAM, LEARNED_STREAM, STORAGE_STREA
 SCHEDULER: Final = Consumer(
     stream=LOG.name,
     name="scheduler",
-    filters=(WORKFLOW_CHANGES, EXECUTION_CHANGES, OUTCOMES, SIGNALS, decision(QUEUE)),
+    filters=(
+        WORKFLOW_CHANGES,
+        EXECUTION_CHANGES,
+        OUTCOMES,
+        SIGNALS,
+        decision(QUEUE),
+        redrive("scheduler", "*"),
+    ),
 )
 TIMER_CONSUMER: Final = Consumer(stream=TIMER_STREAM.name, name="timers", filters=(TIMERS_DUE,))
-ANNOUNCER: Final = Consumer(stream=LOG.name, name="announcer", filters=(DECISIONS,))
-BRIDGE: Final = Consumer(stream=LOG.name, name="bridge", filters=(DECISIONS,))
+ANNOUNCER: Final = Consumer(stream=LOG.name, name="announcer", filters=(DECISIONS, redrive("announcer", "*")))
+BRIDGE: Final = Consumer(stream=LOG.name, name="bridge", filters=(DECISIONS, redrive("bridge", "*")))
 AUDITOR: Final = Consumer(stream=LOG.name, name="auditor", filters=(), ack_wait_seconds=30, max_ack_pending=5000)
 SUBSCRIBER_ACK_WAIT_SECONDS: Final = 10
 """How long an outside program may work on one public event, without a word, before it is delivered anew."""
