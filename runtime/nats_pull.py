@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from runtime.nats_connection import Connection
     from schemas.subjects import Consumer
 
-_EXPIRES_SECONDS: Final = 60
-_HEARTBEAT_SECONDS: Final = 3
-_SILENT_SECONDS: Final = 2.5 * _HEARTBEAT_SECONDS
-"""Two heartbeats missed: the request is lost, whatever the connection says."""
+_EXPIRES_SECONDS: Final = 3
+"""How long a pull request stands. A process that stands still (SIGSTOP, a stalled machine) is given messages until
+then, and each is in nobody's hands for `ack_wait`, again and again while it stands: it must not stand for long."""
+_HEARTBEAT_SECONDS: Final = 1
+_SILENT_SECONDS: Final = 7.5
+"""Neither a heartbeat nor the end of the request for so long: it is lost, whatever the connection says."""
 _TICK_SECONDS: Final = 0.5
 _FAILURES: Final = 3
 """Pull requests that came to nothing, in a row, after which the service is not ready."""

@@ -102,11 +102,12 @@ class Eyes:
         return [f"{m.spec.name}: {why}" for m, why in zip(members, reasons, strict=True) if why is not None]
 
     async def metric(self, service: str, name: str) -> float:
-        """Sum a metric over the labels and all processes of a service."""
+        """Sum a metric over the labels and all processes of a service that run."""
         total = 0.0
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
             for each in self.services:
-                if each == service or each.rpartition("-")[0] == service:
+                runs = self.stack.supervisor[each].process.pid is not None
+                if runs and service in (each, each.rpartition("-")[0]):
                     port = self.stack.supervisor[each].spec.ports["metrics"]
                     async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
                         text = await answer.text()
