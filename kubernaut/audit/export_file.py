@@ -159,7 +159,7 @@ class _VerifyingFile:
             self._checking.take(one)
 
     def _end(self, line: Line) -> None:
-        self._until = self._until if self._head is not None else self._last
+        self._until = self._last
         self._close()
         if line.get("messages") != self._messages:
             what = f"the export says that it has {line.get('messages')} messages, and has {self._messages}"

@@ -17,7 +17,7 @@ from auditor.seal_store import PostgresSeals
 from kubernaut.audit.export_file import lines_of
 from kubernaut.audit.export_lines import message_of, seal_of
 from runtime.ports import Log, Stored
-from schemas.subjects import CHECKPOINTS, LOG
+from schemas.subjects import CHECKPOINTS, LOG, WORKFLOW_CHANGES
 
 BATCH: Final = 500
 _ALL: Final = ">"
@@ -92,7 +92,7 @@ class FromFile:
         """`database`: a connection to where the rows go; definitions of finished workflows are read from there."""
         self.name = str(file)
         self._file = file
-        self._definitions = cast("Log", _Definitions(database))
+        self._definitions = _Definitions(database)
 
     async def batches(self, first: int, last: int) -> AsyncGenerator[list[Entry], None]:
         """See `Source.batches`."""
@@ -103,10 +103,10 @@ class FromFile:
             one = message_of(line)
             rows.append(row_of(one.fields, one.raw or b""))
             if _enough(rows):
-                yield await gather(self._definitions, rows)
+                yield await self._definitions.gather(rows)
                 rows = []
         if rows:
-            yield await gather(self._definitions, rows)
+            yield await self._definitions.gather(rows)
 
     async def seals(self, store: PostgresSeals) -> AsyncGenerator[Seal, None]:  # noqa: ARG002 - the file has all of it
         """See `Source.seals`."""
@@ -116,13 +116,22 @@ class FromFile:
 
 
 class _Definitions:
-    """What `gather` asks of the log, answered from the database: the last change of a workflow."""
+    """What `gather` asks of the log, answered from what is stored, or is about to be: the last change of a workflow."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self._batch: dict[str | None, Row] = {}
+
+    async def gather(self, rows: list[Row]) -> list[Entry]:
+        """Return what is to be written for these rows."""
+        changes = WORKFLOW_CHANGES.removesuffix(">")
+        self._batch = {row.workflow_uid: row for row in rows if row.subject.startswith(changes)}
+        return await gather(cast("Log", self), rows)
 
     async def last(self, stream: str, subject: str) -> Stored | None:
         """Return the last message of a subject of workflow changes with `*` for the namespace."""
+        if (found := self._batch.get(subject.rpartition(".")[2])) is not None:
+            return _change(stream, subject, found.stream_sequence, found.type, found.raw)
         row = await self._connection.fetchrow(
             "SELECT stream_sequence, type, raw FROM audit_message WHERE stream = $1 AND workflow_uid = $2"
             " AND subject LIKE $3 ORDER BY stream_sequence DESC LIMIT 1",
@@ -130,16 +139,11 @@ class _Definitions:
             subject.rpartition(".")[2],
             subject.replace("*", "%"),
         )
-        if row is None:
-            return None
-        return Stored(
-            stream=stream,
-            sequence=row["stream_sequence"],
-            time_ms=0,
-            subject=subject,
-            headers={"ce-type": row["type"]},
-            data=row["raw"],
-        )
+        return None if row is None else _change(stream, subject, row["stream_sequence"], row["type"], row["raw"])
+
+
+def _change(stream: str, subject: str, sequence: int, kind: str, data: bytes) -> Stored:
+    return Stored(stream=stream, sequence=sequence, time_ms=0, subject=subject, headers={"ce-type": kind}, data=data)
 
 
 def _enough(rows: list[Row]) -> bool:

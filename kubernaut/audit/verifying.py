@@ -117,6 +117,11 @@ class Verifying:
         number = head.number if head else 0
         if self._witness is not None:
             beyond = [told for each, told in sorted(self._witness.checkpoints.items()) if each > number]
+            if beyond and beyond[0].number > number + 1:
+                what = (
+                    f"sealed ranges {number + 1} to {beyond[0].number - 1} are neither in the database nor in the log"
+                )
+                self._findings.add(head.to_sequence + 1 if head else 1, what)
             # The newest may have been published this moment; what it seals is compared with the log all the same.
             for told in beyond[:-1]:
                 what = f"sealed range {told.number} is in the log and not in the database"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -10,11 +11,13 @@ import pytest_asyncio
 
 from auditor.migrations import migrate
 from tests.auditor.accounts import FakeAudit, RealAudit
+from tests.auditor.sealed import SealedAudit, a_sealed_audit, copied
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from tests.auditor.accounts import Audit, Connection
+    from tests.fakes.log import FakeLog
 
 
 @pytest_asyncio.fixture
@@ -45,6 +48,39 @@ async def database(audit_database: str) -> AsyncIterator[Connection]:
         yield connection
     finally:
         await connection.close()
+
+
+@pytest.fixture(scope="session")
+def sealed_audit(database_url: str) -> Iterator[SealedAudit]:
+    """A sealed audit and the log that it was made of, for all tests; they only read it, or take back what they did."""
+    name = f"audit_{uuid.uuid4().hex}"
+    dsn = urlunsplit(urlsplit(database_url)._replace(path=f"/{name}"))
+
+    async def make() -> FakeLog:
+        await _run(database_url, f"CREATE DATABASE {name}")
+        await migrate(dsn)
+        return await a_sealed_audit(dsn)
+
+    yield SealedAudit(dsn, asyncio.run(make()))
+    asyncio.run(_run(database_url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest_asyncio.fixture
+async def sealed_copy(sealed_audit: SealedAudit, database_url: str) -> AsyncIterator[SealedAudit]:
+    """The same as a database and a log of the test's own, to be hurt."""
+    name = f"audit_{uuid.uuid4().hex}"
+    dsn = urlunsplit(urlsplit(database_url)._replace(path=f"/{name}"))
+    await _run(database_url, f"CREATE DATABASE {name} TEMPLATE {urlsplit(sealed_audit.dsn).path[1:]}")
+    yield SealedAudit(dsn, copied(sealed_audit.log))
+    await _run(database_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _run(address: str, sql: str) -> None:
+    server = await asyncpg.connect(address)
+    try:
+        await server.execute(sql)
+    finally:
+        await server.close()
 
 
 @pytest.fixture(params=["fake", pytest.param("postgresql", marks=pytest.mark.real)])

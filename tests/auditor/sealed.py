@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
 from auditor import chain
@@ -24,6 +25,13 @@ from tests.fakes.log import FakeLog
 if TYPE_CHECKING:
     from auditor.seal_store import Seals
     from tests.auditor.accounts import Connection
+
+
+class SealedAudit(msgspec.Struct, frozen=True):
+    """What `a_sealed_audit` made."""
+
+    dsn: str
+    log: FakeLog
 
 
 def a_sealer(log: FakeLog, seals: Seals, *, interval: float = 60.0, look: float = 0.01) -> Sealer:
@@ -76,6 +84,14 @@ async def a_sealed_audit(dsn: str) -> FakeLog:
 def fresh(log: FakeLog) -> FakeLog:
     """Return the log of another process."""
     return FakeLog(log.broker)
+
+
+def copied(log: FakeLog) -> FakeLog:
+    """Return a log that holds the same, all of it acknowledged by the auditor."""
+    copy = FakeLog(clock=ManualClock())
+    copy.broker.streams = {name: list(messages) for name, messages in log.broker.streams.items()}
+    copy.broker.durable(AUDITOR).next = len(log.stored()) + 1
+    return copy
 
 
 def checkpoints(log: FakeLog) -> list[AuditSealed]:

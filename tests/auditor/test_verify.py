@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import uuid
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
 from auditor import chain
-from auditor.migrations import migrate
 from kubernaut.audit.from_log import Witness, witness
 from kubernaut.audit.reader import Reader
 from kubernaut.audit.verifying import Verifying
 from schemas.subjects import LOG
-from tests.auditor.sealed import a_sealed_audit, audited, fresh, publish, sealed, verdict_on, verified
+from tests.auditor.sealed import audited, fresh, publish, sealed, verdict_on, verified
 from tests.fakes.clock import ManualClock
 from tests.fakes.log import FakeLog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from tests.auditor.accounts import Connection
+    from tests.auditor.sealed import SealedAudit
 
 pytestmark = pytest.mark.real
 
@@ -86,8 +83,8 @@ ROWS = {
     "a row put in before the log": ("{copy_of_5} 0 {end}", 0),
     "a row moved to the repeats": (
         (
-            "INSERT INTO audit_repeat SELECT event_key, stream, stream_sequence, occurred_at, event_id, subject, headers,"
-            " sha256, redacted, raw FROM audit_message WHERE stream_sequence = 5;"
+            "INSERT INTO audit_repeat SELECT event_key, stream, stream_sequence, occurred_at, event_id, subject,"
+            " headers, sha256, redacted, raw FROM audit_message WHERE stream_sequence = 5;"
             " DELETE FROM audit_message WHERE stream_sequence = 5"
         ),
         5,
@@ -113,30 +110,10 @@ _END = (
 )
 
 
-@pytest.fixture(scope="module")
-def hurt(database_url: str) -> Iterator[tuple[str, FakeLog]]:
-    """The address of an audit that every test hurts in a transaction of its own, and the log that it was made of."""
-    name = f"audit_{uuid.uuid4().hex}"
-    dsn = urlunsplit(urlsplit(database_url)._replace(path=f"/{name}"))
-
-    async def run(sql: str) -> None:
-        server = await asyncpg.connect(database_url)
-        await server.execute(sql)
-        await server.close()
-
-    async def make() -> FakeLog:
-        await run(f"CREATE DATABASE {name}")
-        await migrate(dsn)
-        return await a_sealed_audit(dsn)
-
-    yield dsn, asyncio.run(make())
-    asyncio.run(run(f"DROP DATABASE {name} WITH (FORCE)"))
-
-
 @pytest_asyncio.fixture
-async def database(hurt: tuple[str, FakeLog]) -> AsyncIterator[Connection]:
+async def database(sealed_audit: SealedAudit) -> AsyncIterator[Connection]:
     """A connection of the owner, whose changes are taken back."""
-    connection = await asyncpg.connect(hurt[0])
+    connection = await asyncpg.connect(sealed_audit.dsn)
     transaction = connection.transaction()
     await transaction.start()
     yield connection
@@ -145,9 +122,9 @@ async def database(hurt: tuple[str, FakeLog]) -> AsyncIterator[Connection]:
 
 
 @pytest_asyncio.fixture
-async def seen(hurt: tuple[str, FakeLog]) -> Witness:
+async def seen(sealed_audit: SealedAudit) -> Witness:
     """What the log says."""
-    return await witness(hurt[1], patience=0)
+    return await witness(sealed_audit.log, patience=0)
 
 
 async def test_an_audit_that_nobody_hurt_is_sound(database: Connection, seen: Witness) -> None:
@@ -209,7 +186,7 @@ async def test_a_chain_that_its_owner_rewrote_as_a_whole_is_found_by_the_log(
 
 
 async def test_a_seal_that_was_written_down_finds_the_rewriting_too(
-    hurt: tuple[str, FakeLog], database: Connection, seen: Witness
+    sealed_audit: SealedAudit, database: Connection, seen: Witness
 ) -> None:
     """(F49) Also when the log is gone: by one line that somebody kept elsewhere."""
     written_down = (2, seen.checkpoints[2].digest)
