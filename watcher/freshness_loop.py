@@ -70,7 +70,7 @@ class Freshness:
 
     async def check(self) -> str:
         """Ask once; return why the watch cannot be trusted, nothing when it can."""
-        before, view = self._watching.position, self._view
+        before, found, view = self._watching.position, self._resync.found, self._view
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 page = await self._parts.cluster.list(view.resource, view.namespace, limit=1)
@@ -79,12 +79,12 @@ class Freshness:
                 return f"the store went back from version {before} to {newest}; was etcd restored from a backup?"
             if await self._reaches(newest, self._every * PATIENCE) or self._log_is_behind():
                 return ""
-            missed = await self._resync.overdue(newest)
+            await self._resync.overdue(newest)
         except TimeoutError:
             return f"the API server does not say within {ANSWER_SECONDS:.0f} s which version is the newest"
         except (KubernautError, UnreadableError) as error:
             return f"the API server does not say which version is the newest: {error}"
-        position = self._watching.position
+        position, missed = self._watching.position, self._resync.found - found
         if not missed or position >= newest:
             return ""
         return f"the watch is at version {position}, the store at {newest}, and {missed} changes were never told"

@@ -43,6 +43,8 @@ class Resync:
 
         `patience`: seconds in which the watch must have come as far as the list; bookmarks come about every 60 s.
         """
+        self.found = 0
+        """Changes since the start that no watch has told."""
         self._parts = parts
         self._view = parts.view
         self._known = parts.known
@@ -69,22 +71,24 @@ class Resync:
         listed = await compare(self._parts, hand_over=False)
         if not await self._is_watched(listed.version):
             return 0
-        return await self._heal(listed, listed.version)
+        return await self._heal(listed)
 
-    async def overdue(self, version: int) -> int:
-        """Publish what a list has and the log has not, of `version` or older; return how much that is.
+    async def overdue(self, version: int) -> None:
+        """Publish what a list has and the log has not, for a watch that had its time to come to `version` and did not.
 
-        For a watch that had its time to tell all of it. Raises what the ports raise.
+        What is newer is on its way, if it is; that takes a moment. Raises what the ports raise.
         """
         listed = await compare(self._parts, hand_over=False)
-        await asyncio.sleep(LOOK)  # a deletion has no version of its own here: what is on its way gets through
-        return 0 if self._watching.position >= version else await self._heal(listed, version)
+        await asyncio.sleep(max(LOOK, self._patience / 9))
+        if self._watching.position < version:
+            await self._heal(listed)
 
-    async def _heal(self, listed: Listed, version: int) -> int:
-        missed = [newer for newer in listed.newer if newer.seen.version <= version and is_news(self._known, newer.seen)]
+    async def _heal(self, listed: Listed) -> int:
+        missed = [newer for newer in listed.newer if is_news(self._known, newer.seen)]
         absent = list(self._known.absent(listed.uids, listed.version))
         if not missed and not absent:
             return 0
+        self.found += len(missed) + len(absent)
         metrics.MISSED.labels(self._view.plural).inc(len(missed) + len(absent))
         for newer in missed:
             await self._parts.publisher.offer(Sighting(seen=newer.seen), size=newer.size, ticketed=False)
