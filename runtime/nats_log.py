@@ -147,11 +147,24 @@ class NatsLog:
         return await self._by_api(stream, {"seq": sequence})
 
     async def scan(
-        self, stream: str, subject: str, *, last_per_subject: bool = False, start: int = 1
+        self,
+        stream: str,
+        subject: str,
+        *,
+        last_per_subject: bool = False,
+        start: int = 1,
+        headers_only: bool = False,
     ) -> AsyncGenerator[Stored, None]:
         """See `Log.scan`."""
         await self.continuity.opened()
-        found = scan(self._connection, stream, subject, last_per_subject=last_per_subject, start=start)
+        found = scan(
+            self._connection,
+            stream,
+            subject,
+            last_per_subject=last_per_subject,
+            start=start,
+            headers_only=headers_only,
+        )
         async with contextlib.aclosing(found):
             async for stored in found:
                 yield stored

@@ -30,6 +30,13 @@ _ASK_AGAIN: Final = 250
 _SILENT_SECONDS: Final = 5.0
 _UNUSED_NANOSECONDS: Final = 30_000_000_000
 _TRIES: Final = 5
+_BYTES: Final = 8 * 1024 * 1024
+"""Most bytes of one request, where the server lets a message be no larger: memory stays bounded."""
+_OVERHEAD: Final = 4096
+"""Subjects, which count too."""
+_ENDED: Final = 409
+_DONE: Final = ("Batch Completed", "Message Size Exceeds MaxBytes")
+"""Ends of a request that are none of the reading."""
 
 
 class _Created(msgspec.Struct):
@@ -40,12 +47,25 @@ _CREATED: Final = msgspec.json.Decoder(_Created)
 
 
 async def scan(
-    connection: Connection, stream: str, subject: str, *, last_per_subject: bool, start: int
+    connection: Connection,
+    stream: str,
+    subject: str,
+    *,
+    last_per_subject: bool,
+    start: int,
+    headers_only: bool = False,
 ) -> AsyncGenerator[Stored, None]:
     """Do what `Log.scan` says. A broken connection is survived by starting anew after the last message."""
     after = start - 1
     for attempt in range(_TRIES):
-        reading = _Reading(connection, stream, subject, last_per_subject=last_per_subject, start=after + 1)
+        reading = _Reading(
+            connection,
+            stream,
+            subject,
+            last_per_subject=last_per_subject,
+            start=after + 1,
+            headers_only=headers_only,
+        )
         try:
             await reading.begin()
             while (message := await reading.next()) is not None:
@@ -66,7 +86,14 @@ async def scan(
 
 class _Reading:
     def __init__(
-        self, connection: Connection, stream: str, subject: str, *, last_per_subject: bool, start: int
+        self,
+        connection: Connection,
+        stream: str,
+        subject: str,
+        *,
+        last_per_subject: bool,
+        start: int,
+        headers_only: bool,
     ) -> None:
         self._connection = connection
         self._stream = stream
@@ -79,6 +106,7 @@ class _Reading:
             "mem_storage": True,
             "num_replicas": 1,
             "inactive_threshold": _UNUSED_NANOSECONDS,
+            "headers_only": headers_only,
         }
         if last_per_subject:
             self._config["deliver_policy"] = "last_per_subject"
@@ -87,6 +115,7 @@ class _Reading:
         self._arrived: deque[Stored] = deque()
         self._left = 0
         self._asked = 0
+        self._bytes = 0
         self._consumer_sequence = 0
         self._broken = ""
         self._wake = asyncio.Event()
@@ -114,6 +143,7 @@ class _Reading:
                 what = f"reading {self._config['filter_subject']} of {self._stream} broke off: {self._broken}"
                 raise UnavailableError(what)
         message = self._arrived.popleft()
+        self._bytes -= len(message.data)
         self._ask()
         return message
 
@@ -123,8 +153,9 @@ class _Reading:
         self._connection.send(f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._name}", b"")
 
     def _ask(self) -> None:
-        if self._left and self._asked + len(self._arrived) <= _ASK_AGAIN:
-            body = msgspec.json.encode({"batch": _BATCH, "expires": _UNUSED_NANOSECONDS})
+        if self._left and self._asked + len(self._arrived) <= _ASK_AGAIN and self._bytes <= _BYTES // 2:
+            most = max(_BYTES, self._connection.max_payload + _OVERHEAD)
+            body = msgspec.json.encode({"batch": _BATCH, "max_bytes": most, "expires": _UNUSED_NANOSECONDS})
             subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}"
             if self._connection.send(subject, body, reply=f"{self._inbox}.m"):
                 self._asked += _BATCH
@@ -133,7 +164,11 @@ class _Reading:
         self._wake.set()
         if not reply.startswith("$JS.ACK."):
             status, what = status_of(headers)
-            self._broken = f"{status} {what}"
+            if status == _ENDED and what in _DONE:
+                self._asked = max(0, self._asked - int(from_block(headers).get("Nats-Pending-Messages", "0")))
+                self._ask()
+            else:
+                self._broken = f"{status} {what}"
             return
         told = parse_ack_subject(reply)
         self._consumer_sequence += 1
@@ -144,6 +179,7 @@ class _Reading:
             return
         self._left = min(self._left - 1, told.pending)
         self._asked -= 1
+        self._bytes += len(data)
         self._arrived.append(
             Stored(
                 stream=told.stream,

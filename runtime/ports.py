@@ -97,11 +97,17 @@ class Log(Protocol):
         ...
 
     def scan(
-        self, stream: str, subject: str, *, last_per_subject: bool = False, start: int = 1
+        self,
+        stream: str,
+        subject: str,
+        *,
+        last_per_subject: bool = False,
+        start: int = 1,
+        headers_only: bool = False,
     ) -> AsyncGenerator[Stored, None]:
         """All messages of a subject filter that are stored now, in order of sequence; ends at the current end.
 
-        `last_per_subject`: only the last message of each subject.
+        `last_per_subject`: only the last message of each subject. `headers_only`: without bodies, which are not sent.
         """
         ...
 

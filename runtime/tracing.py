@@ -171,10 +171,18 @@ class TracedLog:
         return await self._log.get(stream, sequence)
 
     def scan(
-        self, stream: str, subject: str, *, last_per_subject: bool = False, start: int = 1
+        self,
+        stream: str,
+        subject: str,
+        *,
+        last_per_subject: bool = False,
+        start: int = 1,
+        headers_only: bool = False,
     ) -> AsyncGenerator[Stored, None]:
         """See `Log.scan`."""
-        return self._log.scan(stream, subject, last_per_subject=last_per_subject, start=start)
+        return self._log.scan(
+            stream, subject, last_per_subject=last_per_subject, start=start, headers_only=headers_only
+        )
 
     async def acknowledged(self, consumer: Consumer) -> int:
         """See `Log.acknowledged`."""

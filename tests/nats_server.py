@@ -35,6 +35,11 @@ class NatsServer:
         return self._stack.nats_url
 
     @property
+    def monitor_url(self) -> str:
+        """Where it tells about itself."""
+        return f"http://127.0.0.1:{self._stack.supervisor[_NAME].spec.ports['monitor']}"
+
+    @property
     def pid(self) -> int:
         """Number of the process."""
         return self._stack.supervisor[_NAME].process.pid

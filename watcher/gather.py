@@ -32,7 +32,8 @@ async def recall(log: Log, view: View, correlations: Correlations) -> Recalled:
     """
     known = Known(view)
     floor = proof = newest = 0
-    async for stored in log.scan(LOG.name, view.changes, last_per_subject=True):
+    # What is known of an object stands in the headers; the bodies are the objects, of up to 1.5 MB each.
+    async for stored in log.scan(LOG.name, view.changes, last_per_subject=True, headers_only=True):
         if not known.take(stored):
             await _look_behind(log, stored, known)
         newest = stored.sequence
@@ -52,5 +53,5 @@ async def recall(log: Log, view: View, correlations: Correlations) -> Recalled:
 
 async def _look_behind(log: Log, stray: Stored, known: Known) -> None:
     """Take in what somebody else's message hides by being the last on its subject."""
-    async for stored in log.scan(LOG.name, stray.subject):
+    async for stored in log.scan(LOG.name, stray.subject, headers_only=True):
         known.take(stored)

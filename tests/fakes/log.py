@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from runtime.errors import UnavailableError
 from schemas.subjects import LOG
 from tests.fakes.broker import Broker, Out, Puller
@@ -137,7 +139,13 @@ class FakeLog:
         return messages[sequence - 1] if 0 < sequence <= len(messages) else None
 
     async def scan(
-        self, stream: str, subject: str, *, last_per_subject: bool = False, start: int = 1
+        self,
+        stream: str,
+        subject: str,
+        *,
+        last_per_subject: bool = False,
+        start: int = 1,
+        headers_only: bool = False,
     ) -> AsyncGenerator[Stored, None]:
         """See `Log.scan`."""
         await self._turn()
@@ -145,7 +153,7 @@ class FakeLog:
         newest = {message.subject: message.sequence for message in matching}
         for message in matching:
             if message.sequence >= start and (not last_per_subject or newest[message.subject] == message.sequence):
-                yield message
+                yield msgspec.structs.replace(message, data=b"") if headers_only else message
 
     async def acknowledged(self, consumer: Consumer) -> int:
         """See `Log.acknowledged`."""
