@@ -52,6 +52,8 @@ class InHand(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision
     until: float
     """When it must be given back, on the loop's clock."""
+    again: bool
+    """Whether this process or another may have worked on it before."""
 
 
 class Bridge:
@@ -63,6 +65,7 @@ class Bridge:
         self._board = Board(context, gather.Definitions(context.log))
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: dict[str, int] = {}
+        self._newest_taken = 0
         self.work = KeyedWork(self._together, side_by_side=SIDE_BY_SIDE)
 
     async def take(self, delivery: Delivery) -> None:
@@ -76,7 +79,17 @@ class Bridge:
             await self._bury(delivery, str(error))
             return
         until = asyncio.get_running_loop().time() + self._context.limits.hand
-        self.work.add(decision.workflow.uid, InHand(delivery=delivery, decision=decision, until=until))
+        again = self._came_before(delivery)
+        self.work.add(decision.workflow.uid, InHand(delivery=delivery, decision=decision, until=until, again=again))
+
+    def _came_before(self, delivery: Delivery) -> bool:
+        """Whether a message may have been worked on, by this process or another.
+
+        By the server's count, which its kill resets; or because messages that are new come in the log's order.
+        """
+        sequence, newest = delivery.message.sequence, self._newest_taken
+        self._newest_taken = max(sequence, newest)
+        return delivery.deliveries > 1 or sequence <= newest
 
     async def finished(self, seconds: float) -> None:
         """Let what is in hand end for `seconds`; give back the rest."""
@@ -174,6 +187,7 @@ class Bridge:
             correlation_id=item.decision.correlation_id,
             traceparent=headers.get("ce-traceparent") or traceparent(item.decision.workflow.uid, cause),
             until=item.until,
+            again=item.again,
         )
         began, tracer = time.time_ns(), self._context.tracer
         done = await commands.carry_out(self._context, self._board, order, newest)

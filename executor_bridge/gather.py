@@ -9,6 +9,7 @@ import msgspec
 
 from executor_bridge import definition
 from runtime import chain
+from runtime.errors import NotFoundError
 from runtime.kinds import WORKFLOWS
 from schemas import messages, subjects
 
@@ -47,6 +48,15 @@ def read_decision(stored: Stored) -> Decision:
         uid = decision.workflow.uid
         raise UnreadableError(f"message {stored.sequence} on {stored.subject} is a decision about {uid!r}")
     return decision
+
+
+async def is_there(api: Api, workflow: WorkflowRef) -> bool:
+    """Whether the workflow still exists, by the newest data of the cluster: the log learns of its end only later."""
+    try:
+        found = await api.get(WORKFLOWS, workflow.namespace, workflow.name)
+    except NotFoundError:
+        return False
+    return bool(found["metadata"]["uid"] == workflow.uid)
 
 
 class Definitions:

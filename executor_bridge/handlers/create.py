@@ -52,6 +52,9 @@ class _Create:
             found = await self._found()
             if found is not None:
                 return self._judged(found)
+        if (tries or self._order.again) and not await gather.is_there(self._context.api, self._workflow):
+            # It may have been made before, and been collected with the workflow that owned it.
+            return None
         try:
             return await self._create()
         except AlreadyExistsError as error:

@@ -11,7 +11,7 @@ import pytest
 from executor_bridge.context import Limits
 from executor_bridge.execution import body_of
 from runtime.errors import ForbiddenError, RefusedError, UnavailableError
-from runtime.kinds import EXECUTIONS
+from runtime.kinds import EXECUTIONS, WORKFLOWS
 from schemas import messages
 from schemas.messages import CommandRefused, CreateExecution
 from tests.executor_bridge.builders import (
@@ -30,6 +30,8 @@ from tests.executor_bridge.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from runtime.ports import Stored
 
 NAME = "restart-web-step-1"
 WANTED = a_state(a_step(1, "executing"))
@@ -74,6 +76,63 @@ def test_a_create_whose_answer_was_lost_is_found_and_not_repeated() -> None:
 
     creates = [call for call in world.cluster.calls if call[:2] == ("create", "kubernetesexecutions")]
     assert (len(creates), len(world.cluster.of(EXECUTIONS)), refusals(world)) == (1, 1, [])
+
+
+class Again:
+    """A delivery of a server that has lost the acknowledgement and its count: it comes as if for the first time."""
+
+    deliveries = 1
+
+    def __init__(self, message: Stored) -> None:
+        self.message = message
+        self.acknowledged = asyncio.Event()
+
+    async def ack(self) -> None:
+        """See `Delivery.ack`."""
+        self.acknowledged.set()
+
+
+def leave(world: World) -> None:
+    """The workflow is deleted, and what it owns with it; no watcher tells the log."""
+    world.cluster.remove(WORKFLOWS, WORKFLOW.namespace, WORKFLOW.name)
+
+
+def test_a_create_that_comes_again_is_void_once_the_workflow_is_gone() -> None:
+    """Made by a bridge that died before it acknowledged: the next one must not make it a second time (F3, F18)."""
+
+    async def go() -> World:
+        world = World()
+        await world.begin()
+        first = world.start(pause=lambda: 1.0)
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+        await world.until(lambda: world.execution(NAME))
+        await first.die()
+        leave(world)
+        world.start()
+        await world.settled()
+        await world.close()
+        return world
+
+    world = run(go())
+
+    assert ([NAME], [], []) == (world.created(), world.cluster.of(EXECUTIONS), refusals(world))
+
+
+def test_a_create_that_comes_again_uncounted_is_void_once_the_workflow_is_gone() -> None:
+    """A server that was killed gives it out as if for the first time: the process knows that it had it before."""
+    came: list[Again] = []
+
+    async def scene(world: World) -> None:
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+        await world.settled()
+        leave(world)
+        came.append(Again(world.log.stored("kubernaut.decision.>")[0]))
+        await world.processes[0].bridge.take(came[0])
+        await world.until(came[0].acknowledged.is_set)
+
+    world = a_world(scene)
+
+    assert ([NAME], [], []) == (world.created(), world.cluster.of(EXECUTIONS), refusals(world))
 
 
 def test_a_create_that_did_not_get_through_is_repeated() -> None:
