@@ -10,6 +10,7 @@ import structlog
 from runtime.health import Dependency
 from runtime.nats_log import NatsLog
 from tests.fakes.log import FakeLog
+from tests.nats_server import administrator
 
 if TYPE_CHECKING:
     from runtime.ports import Log
@@ -37,6 +38,10 @@ class World(Protocol):
         """Start the server again on what it had stored."""
         ...
 
+    async def purge(self, stream: str, subject: str) -> None:
+        """Remove the messages of a filter, as an administrator does."""
+        ...
+
 
 class FakeWorld:
     """Fakes on one broker."""
@@ -61,6 +66,10 @@ class FakeWorld:
     async def start(self) -> None:
         """See `World.start`."""
         self._first.broker.start()
+
+    async def purge(self, stream: str, subject: str) -> None:
+        """See `World.purge`."""
+        self._first.broker.purge(stream, subject)
 
 
 class NatsWorld:
@@ -103,3 +112,8 @@ class NatsWorld:
     async def start(self) -> None:
         """See `World.start`."""
         await self._server.start()
+
+    async def purge(self, stream: str, subject: str) -> None:
+        """See `World.purge`."""
+        async with administrator(self._server.url) as connection:
+            await connection.api(f"STREAM.PURGE.{stream}", {"filter": subject})

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from runtime.ports import Object
 
 HOLD = "kubernaut.io/hold"
+A_STATUS: dict[str, Any] = {"phase": "planning", "sequence": 1}
 
 
 @pytest_asyncio.fixture(params=["fake", pytest.param("real", marks=pytest.mark.real)])
@@ -265,6 +266,83 @@ async def test_what_is_made_for_an_owner_that_is_gone_goes_too(world: World) -> 
     await world.cluster.patch(EXECUTIONS, world.namespace, "held", {"metadata": {"finalizers": None}})
 
 
+async def test_versions_rise_over_all_resources(world: World) -> None:
+    """Whatever is written later has the larger version, also of another resource: one floor fits both."""
+    workflow = await made(world)
+    body = an_execution("e", world.namespace, workflow_uid=workflow["metadata"]["uid"])
+    execution = await world.cluster.create(EXECUTIONS, world.namespace, body)
+    again = await world.cluster.patch(WORKFLOWS, world.namespace, "w", {"metadata": {"labels": {"a": "b"}}})
+
+    versions = [int(each["metadata"]["resourceVersion"]) for each in (workflow, execution, again)]
+    assert versions == sorted(set(versions))
+
+
+async def test_of_two_statuses_from_one_version_the_first_gets_in(world: World) -> None:
+    """The second has not seen the first; and what shows nothing new makes no version."""
+    body = await made(world)
+    first = await world.cluster.replace_status(WORKFLOWS, world.namespace, "w", body | {"status": A_STATUS})
+
+    with pytest.raises(ConflictError):
+        await world.cluster.replace_status(
+            WORKFLOWS, world.namespace, "w", body | {"status": A_STATUS | {"sequence": 2}}
+        )
+    same = await world.cluster.replace_status(WORKFLOWS, world.namespace, "w", first)
+
+    assert first["metadata"]["resourceVersion"] == same["metadata"]["resourceVersion"]
+
+
+async def test_a_status_changes_no_metadata(world: World) -> None:
+    """Labels and finalizers that come with a status are left out."""
+    body = await made(world)
+    body["status"] = A_STATUS
+    body["metadata"] |= {"labels": {"a": "b"}, "finalizers": [HOLD]}
+
+    after = await world.cluster.replace_status(WORKFLOWS, world.namespace, "w", body)
+
+    assert ("labels" in after["metadata"], "finalizers" in after["metadata"]) == (False, False)
+
+
+async def test_what_is_being_deleted_lives_on_under_its_name(world: World) -> None:
+    """It can be shown a status and deleted again; its name is taken, and nobody new may hold it."""
+    body = await made(world, finalizers=[HOLD])
+    uid = body["metadata"]["uid"]
+    await world.cluster.delete(WORKFLOWS, world.namespace, "w", uid=uid)
+    held = await world.cluster.get(WORKFLOWS, world.namespace, "w")
+    await world.cluster.delete(WORKFLOWS, world.namespace, "w", uid=uid)
+    shown = await world.cluster.replace_status(WORKFLOWS, world.namespace, "w", held | {"status": A_STATUS})
+
+    with pytest.raises(AlreadyExistsError):
+        await made(world)
+    more = {"metadata": {"finalizers": [HOLD, "kubernaut.io/other"]}}
+    with pytest.raises(RefusedError):
+        await world.cluster.patch(WORKFLOWS, world.namespace, "w", more)
+
+    assert held["metadata"]["generation"] == 2
+    assert int(shown["metadata"]["resourceVersion"]) > int(held["metadata"]["resourceVersion"])
+    await world.cluster.patch(WORKFLOWS, world.namespace, "w", {"metadata": {"finalizers": None}})
+
+
+async def test_a_name_that_is_free_again_is_given_to_another_object(world: World) -> None:
+    """The new one has another uid and no status; whoever means the old one by its uid does not hit it (F17)."""
+    old = await made(world)
+    await world.cluster.replace_status(WORKFLOWS, world.namespace, "w", old | {"status": A_STATUS})
+    uid = old["metadata"]["uid"]
+    await world.cluster.delete(WORKFLOWS, world.namespace, "w", uid=uid)
+
+    new = await made(world)
+
+    with pytest.raises(ConflictError):
+        await world.cluster.delete(WORKFLOWS, world.namespace, "w", uid=uid)
+    with pytest.raises(ConflictError):
+        await world.cluster.patch(WORKFLOWS, world.namespace, "w", {"metadata": {"uid": uid, "labels": {"a": "b"}}})
+    with pytest.raises(ConflictError):
+        await world.cluster.replace_status(
+            WORKFLOWS, world.namespace, "w", old | {"status": A_STATUS | {"sequence": 2}}
+        )
+    assert (new["metadata"]["uid"] != uid, "status" in new) == (True, False)
+    assert new == await world.cluster.get(WORKFLOWS, world.namespace, "w")
+
+
 async def test_events_of_the_core_group_are_made(world: World) -> None:
     """A resource without a group lies under /api/v1."""
     body = {
@@ -326,6 +404,22 @@ async def test_a_watch_tells_every_change_after_its_version(world: World) -> Non
     versions = [int(meta["resourceVersion"]) for _, meta in seen]
     assert versions == sorted(set(versions))
     assert versions[0] > int(start)
+
+
+async def test_a_watch_tells_how_an_object_leaves(world: World) -> None:
+    """First that it is to go, then that it is gone, each with a version of its own; later watches begin where asked."""
+    body = await made(world, finalizers=[HOLD])
+    start = body["metadata"]["resourceVersion"]
+    await world.cluster.delete(WORKFLOWS, world.namespace, "w", uid=body["metadata"]["uid"])
+    await world.cluster.patch(WORKFLOWS, world.namespace, "w", {"metadata": {"finalizers": None}})
+
+    leaves, gone = await told(world, world.namespace, start, 2)
+    [again] = await told(world, world.namespace, leaves[1]["resourceVersion"], 1)
+
+    assert ("MODIFIED", "DELETED") == (leaves[0], gone[0])
+    assert "deletionTimestamp" in leaves[1]
+    assert int(start) < int(leaves[1]["resourceVersion"]) < int(gone[1]["resourceVersion"])
+    assert gone == again
 
 
 async def test_a_watch_tells_of_its_own_namespace_only(world: World) -> None:

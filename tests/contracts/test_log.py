@@ -6,10 +6,11 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 import pytest_asyncio
 
-from runtime.errors import ConflictError, TooLargeError
+from runtime.errors import ConflictError, TooLargeError, UnavailableError
 from schemas.cloudevents import Event, from_message
 from schemas.subjects import LOG, Consumer
 from tests.contracts.log_worlds import FakeWorld, NatsWorld, World
@@ -184,6 +185,18 @@ async def test_the_same_event_again_is_a_duplicate(log: Log) -> None:
     assert (first.sequence, True) == (again.sequence, again.duplicate)
 
 
+async def test_an_id_is_known_on_every_subject_of_the_stream(log: Log) -> None:
+    """What is stored already is a duplicate elsewhere too, and takes no place in the stream: sequences have no gaps."""
+    first = await log.publish(an_event(1))
+    elsewhere = msgspec.structs.replace(an_event(1), subject="kubernaut.outcome.u2")
+
+    again = await log.publish(elsewhere)
+    second = await log.publish(an_event(2))
+
+    assert (first.sequence, True) == (again.sequence, again.duplicate)
+    assert first.sequence + 1 == second.sequence
+
+
 @pytest.mark.parametrize("expect_filter", [None, "kubernaut.*.u1"], ids=["its own subject", "a filter"])
 async def test_a_retry_after_a_lost_answer_is_no_conflict(log: Log, expect_filter: str | None) -> None:
     """Publishing again, against the same sequence as before, what was stored then is a success and not a conflict."""
@@ -332,6 +345,49 @@ async def test_one_in_hand_keeps_the_order_through_redeliveries(log: Log) -> Non
         [second] = await take(deliveries, 1)
 
         assert [1, 1, 2] == sequences([first, again, second])
+
+
+async def test_one_in_hand_is_one_over_all_processes(log: Log, world: World) -> None:
+    """While one process has the message in hand, no other gets the next one."""
+    await log.publish(an_event(1))
+    await log.publish(an_event(2))
+    other = await world.open()
+    async with aclosing(log.consume(ONE_BY_ONE, in_hand=5)) as deliveries:
+        [first] = await take(deliveries, 1)
+        async with aclosing(other.consume(ONE_BY_ONE, in_hand=5)) as others:
+            assert await nothing_comes(others, 0.5)
+        await first.ack()
+        [second] = await take(deliveries, 1)
+
+        assert [1, 2] == sequences([first, second])
+
+
+async def test_a_killed_server_keeps_what_it_took_and_gives_again_what_was_in_hand(log: Log, world: World) -> None:
+    """Events, ids and sequences are as they were; nothing is taken meanwhile; what no one acknowledged comes (F27)."""
+    published = [await log.publish(an_event(n)) for n in range(3)]
+    reader = await world.open()
+    [first, *_] = await take(reader.consume(READER, in_hand=3), 3)
+    await first.ack()
+    await becomes(log, READER, 1)
+    await world.crash(reader)
+    await world.stop()
+
+    with pytest.raises(UnavailableError):
+        await log.publish(an_event(3), expect=3)
+    await world.start()
+
+    fresh = await world.open()
+    again = await fresh.publish(an_event(2), expect=2)
+    with pytest.raises(ConflictError):
+        await fresh.publish(an_event(9), expect=2)
+    async with aclosing(fresh.consume(READER, in_hand=3)) as deliveries:
+        came: set[int] = set()
+        async with asyncio.timeout(30.0):
+            while not {2, 3} <= came:
+                delivery = await anext(deliveries)
+                came.add(delivery.message.sequence)
+                await delivery.ack()
+    assert (published[2].sequence, True) == (again.sequence, again.duplicate)
 
 
 async def test_a_terminated_message_never_comes_again(log: Log) -> None:

@@ -250,6 +250,7 @@ class FakeCluster:
         after["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"]
         if same(before, after):
             return copy_of(before)
+        self._hold(before, after)
         if not same(without(before, "status", "metadata"), without(after, "status", "metadata")):
             after["metadata"]["generation"] = before["metadata"].get("generation", 1) + 1
         if at(after, "metadata", "deletionTimestamp") and not at(after, "metadata", "finalizers"):
@@ -258,6 +259,13 @@ class FakeCluster:
         stored = self._store(key, after)
         self._record("MODIFIED", key, stored)
         return copy_of(stored)
+
+    def _hold(self, before: Object, after: Object) -> None:
+        """Nobody new may hold what is being deleted."""
+        more = set(at(after, "metadata", "finalizers") or ()) - set(at(before, "metadata", "finalizers") or ())
+        if more and at(before, "metadata", "deletionTimestamp"):
+            said = f"no new finalizers can be added if the object is being deleted, found new finalizers {sorted(more)}"
+            raise RefusedError(f"metadata.finalizers: Forbidden: {said}", reason="invalid")
 
     def _delete(self, key: Key, *, uid: str | None) -> None:
         found = self._found(key)
@@ -268,6 +276,7 @@ class FakeCluster:
         elif not at(found, "metadata", "deletionTimestamp"):
             held = copy_of(found)
             held["metadata"] |= {"deletionTimestamp": self.now, "deletionGracePeriodSeconds": 0}
+            held["metadata"]["generation"] = found["metadata"].get("generation", 1) + 1
             self._update(key, held)
 
     def _gone(self, key: Key, last: Object) -> None:
