@@ -23,6 +23,7 @@ from runtime.ports import Object, Resource
 from schemas.execution import TERMINAL_PHASES as ENDED_EXECUTION
 from schemas.names import VERSION, WORKFLOW_GROUP, WORKFLOW_KIND
 from schemas.workflow_status import TERMINAL_PHASES
+from tests.nats_server import administrator
 
 NAMESPACE = "default"
 SERVICES = ("watcher", "scheduler", "executor_bridge", "auditor", "executor")
@@ -202,15 +203,10 @@ class World:
         return int((await self._log_state())["messages"])
 
     async def _log_state(self) -> dict[str, Any]:
-        import nats  # noqa: PLC0415
-
-        client = await nats.connect(self.stack.nats_url)
-        try:
-            answer = await client.request("$JS.API.STREAM.INFO.KUBERNAUT", b"", timeout=5)
-            found: dict[str, Any] = json.loads(answer.data)["state"]
+        assert self.stack.nats_url is not None
+        async with administrator(self.stack.nats_url) as connection:
+            found: dict[str, Any] = json.loads(await connection.api("STREAM.INFO.KUBERNAUT"))["state"]
             return found
-        finally:
-            await client.close()
 
     async def audit_is_complete(self, seconds: float = 60.0) -> int:
         """Wait until there is exactly one row for each message of the log; return how many that are."""
