@@ -1,0 +1,147 @@
+"""The broker loses messages under a working system: it is said, nobody acts, and docs/recovery.md leads back.
+
+Every creation of an execution is counted at the API server: none takes place twice, whatever was lost.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from schemas.subjects import LOG
+from tests.e2e.world import World, a_workflow, ten_steps, until
+from tests.nats_server import administrator
+from tests.storage import damage
+from tests.storage.conftest import run
+from tests.storage.pages import page
+from tests.storage.waiting import the_audit_holds_the_log
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="session")]
+
+SERVICES = ("watcher", "scheduler", "executor_bridge", "auditor")
+RUNS = 4
+_COUNTED = re.compile(r"^kubernaut_storage_regressed_total\{[^}]*\} ([0-9.e+]+)", re.MULTILINE)
+
+
+async def under_way(world: World, prefix: str) -> list[str]:
+    """Apply a few runs whose steps take a while; return when each is past its first step."""
+    names = await world.apply(
+        *(a_workflow(f"{prefix}-{n}", ten_steps(), simulate={"all-steps": "take:2s"}) for n in range(RUNS))
+    )
+
+    async def past_the_first() -> bool:
+        statuses = await world.statuses()
+        return all(statuses.get(name, {}).get("currentStep", 0) > 1 for name in names)
+
+    await until(past_the_first, "every run is past its first step", 120)
+    return names
+
+
+async def is_said(world: World, what: str) -> None:
+    """Every service is unready with this reason, and counts it; within a minute on a quiet machine."""
+
+    async def said() -> bool:
+        for name in SERVICES:
+            ports = world.stack.supervisor[name].process.spec.ports
+            status, text = await page(ports["health"], "/readyz?verbose")
+            if status == 200 or what not in text:
+                return False
+            _, metrics = await page(ports["metrics"], "/metrics")
+            if not any(float(count) >= 1 for count in _COUNTED.findall(metrics)):
+                return False
+        return True
+
+    await until(said, f"every service says {what!r}", 120)
+
+
+async def recovered(world: World) -> str:
+    """Walk docs/recovery.md: look, accept, wait; return what the command said."""
+    code, said = await run(world, "kubernaut", "recover")
+    assert (3, True) == (code, "nothing was changed" in said), said
+    code, said = await run(world, "kubernaut", "recover", "--accept-loss")
+    assert code == 0, said
+    await world.all_ready(180)
+    return said
+
+
+async def ends_well(world: World, names: list[str]) -> set[str]:
+    """Every run ends, completed or with its log lost, each execution created once; new runs go as ever."""
+    statuses = await world.all_end(names, 240)
+    assert {"completed", "failed"} >= {each["phase"] for each in statuses.values()}
+    assert {1} == set(world.creations(names).values())
+    new = await world.apply(a_workflow(f"{names[0]}-after", ten_steps()))
+    assert "completed" == (await world.all_end(new, 120))[new[0]]["phase"]
+    assert {1} == set(world.creations(new).values())
+    return {each["phase"] for each in statuses.values()}
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        pytest.param(damage.cut_off, id="the end of the newest file is cut off (F34)"),
+        pytest.param(damage.turn_a_bit, id="a bit is turned in the middle (F34)"),
+    ],
+)
+async def test_a_damaged_log_stops_everybody_and_is_recovered(
+    system: World, harm: Callable[[Path], None], request: pytest.FixtureRequest
+) -> None:
+    """Killed, damaged and started again: nothing is created until a person has accepted; then all runs end."""
+    names = await under_way(system, f"damage-{harm.__name__.replace('_', '-')}")
+    await system.stack.supervisor.kill("nats", stay_down=True)
+    before = system.creations(names)
+    harm(damage.store_below(system.stack.home.data / "nats"))
+    await system.stack.supervisor.start("nats")
+    await is_said(system, "lost")
+    # A service that starts now knows it as well, although it remembers nothing.
+    await system.stack.supervisor.kill("scheduler")
+    await is_said(system, "lost")
+    assert before == system.creations(names)
+
+    await recovered(system)
+
+    await ends_well(system, names)
+    await the_audit_holds_the_log(system)
+
+
+async def test_a_store_that_was_wiped_is_not_made_anew_by_the_installer(system: World) -> None:
+    """Not even the bucket of what is remembered is left: the audit is the witness, no run begins again (F35)."""
+    names = await under_way(system, "wiped")
+    await system.stack.supervisor.kill("nats", stay_down=True)
+    store = damage.store_below(system.stack.home.data / "nats")
+    before = system.creations(names)
+    damage.wipe(store)
+    await system.stack.supervisor.start("nats")
+    await system.stack.supervisor.wait_ready("nats")
+    code, said = await run(system, "kubernaut.install")
+    assert (1, True) == (code, "kubernaut recover" in said), said
+    assert before == system.creations(names)
+
+    said = await recovered(system)
+
+    assert "made stream KUBERNAUT anew" in said
+    await ends_well(system, names)
+    await the_audit_holds_the_log(system)
+
+
+async def test_a_stream_that_an_administrator_made_anew_is_acted_on_by_nobody(system: World) -> None:
+    """Same name, same configuration, same consumers, and none of the memory: what is remembered of it says so (F35)."""
+    names = await under_way(system, "anew")
+    async with administrator(system.stack.nats_url or "") as connection:
+        info = msgspec.json.decode(await connection.api(f"STREAM.INFO.{LOG.name}"))
+        before = system.creations(names)
+        await connection.api(f"STREAM.DELETE.{LOG.name}")
+        await connection.api(f"STREAM.CREATE.{LOG.name}", info["config"])
+    await is_said(system, "made anew")
+    code, said = await run(system, "kubernaut.install", "--only", "streams")
+    assert (1, True) == (code, "kubernaut recover" in said), said
+    stopped = system.creations(names)
+
+    await recovered(system)
+
+    assert set(before.values()) | set(stopped.values()) == {1}
+    await ends_well(system, names)
+    await the_audit_holds_the_log(system)
