@@ -31,6 +31,9 @@ KNOWN: Final = 16_384
 """Workflows whose resourceVersion is remembered, about a KB each: those of a long queue too. One that was forgotten
 costs a refused write, a read and a second write, just when there is most to do."""
 
+TRIES_AT_ONCE: Final = 4
+"""Writes of a status before a pause. One of them gets through against somebody who writes 20 times a second."""
+
 
 class _Shown:
     """What this process knows of one workflow's status."""
@@ -117,24 +120,30 @@ class Board:
                 return
 
     async def _write(self, shown: _Shown, decision: Decision, status: Object) -> None:
-        workflow = decision.workflow
-        try:
-            async with shown.writing, self._context.behind:
+        """Write it; after a conflict look and write again at once, for whoever writes often wins against pauses."""
+        async with shown.writing, self._context.behind:
+            for tries in range(TRIES_AT_ONCE):
                 # Other work of this process may have noted a newer status meanwhile, and its resourceVersion with it.
                 if _superseded(shown, decision):
                     STATUS_SUPERSEDED.inc()
                     return
-                if not _version(shown, decision) and not await self._look(shown, decision):
+                if (tries or not _version(shown, decision)) and not await self._look(shown, decision):
                     return
-                body = _body(decision, _version(shown, decision), status)
-                answer = await self._context.api.replace_status(WORKFLOWS, workflow.namespace, workflow.name, body)
-        except NotFoundError:
-            return
-        except ConflictError:
-            CONFLICTS.labels("status").inc()
-            if await self._look(shown, decision):
-                raise
-            return
+                try:
+                    await self._replace(shown, decision, status)
+                except NotFoundError:
+                    return
+                except ConflictError:
+                    CONFLICTS.labels("status").inc()
+                    if tries + 1 == TRIES_AT_ONCE:
+                        raise
+                else:
+                    return
+
+    async def _replace(self, shown: _Shown, decision: Decision, status: Object) -> None:
+        workflow = decision.workflow
+        body = _body(decision, _version(shown, decision), status)
+        answer = await self._context.api.replace_status(WORKFLOWS, workflow.namespace, workflow.name, body)
         self.note(workflow.uid, answer)
         STATUS_WRITES.inc()
 
