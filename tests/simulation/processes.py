@@ -62,6 +62,7 @@ class SimService:
         self.health = Health()
         self.stopping = asyncio.Event()
         self.tracer = None
+        self.continuity = None
         self.group: asyncio.TaskGroup
         self._process = process
 
