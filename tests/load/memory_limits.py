@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 MIB: Final = 1024 * 1024
 _CGROUPS: Final = Path("/sys/fs/cgroup/memory")
 _ENTER: Final = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
+_HOLD: Final = "import sys, time; held = b'x' * int(sys.argv[1]); time.sleep(600)"
+_MORE_THAN_THERE_IS: Final = 8 * MIB
 _LOOK_SECONDS: Final = 0.1
 _REMOVE_SECONDS: Final = 10.0
 
@@ -33,11 +37,11 @@ class MemoryLimit(Protocol):
     def wrap(self, command: tuple[str, ...]) -> tuple[str, ...]:
         """Return the command that runs `command` under the limit, with the same process id."""
 
-    def set(self, most: int) -> None:
-        """Change the limit, in bytes, of the process that runs now and of those after it."""
+    def exhaust(self, pid: int) -> None:
+        """Leave the process that runs now less memory than it has, so that it is killed."""
 
-    def tighten(self) -> None:
-        """Lower the limit to what is used now, so that the process is killed as soon as it wants more."""
+    def relax(self) -> None:
+        """Give the memory back that `exhaust` took."""
 
     @property
     def kills(self) -> int:
@@ -55,21 +59,29 @@ class Cgroup:
     def __init__(self, name: str, most: int) -> None:
         """Make it. Raises OSError where that is not possible."""
         self._folder = _CGROUPS / f"kubernaut-{os.getpid()}-{time.monotonic_ns()}-{name}"
+        self._most = most
         self._folder.mkdir()
-        self.set(most)
+        (self._folder / "memory.limit_in_bytes").write_text(str(most))
+        self._other: subprocess.Popen[bytes] | None = None
 
     def wrap(self, command: tuple[str, ...]) -> tuple[str, ...]:
         """See `MemoryLimit`."""
         return ("/bin/sh", "-c", _ENTER, str(self._folder), *command)
 
-    def set(self, most: int) -> None:
-        """See `MemoryLimit`."""
-        (self._folder / "memory.limit_in_bytes").write_text(str(most))
+    def exhaust(self, pid: int) -> None:
+        """See `MemoryLimit`. Another process in the cgroup takes the rest, and the kernel is told which to kill."""
+        Path(f"/proc/{pid}/oom_score_adj").write_text("1000")
+        told = (self._folder / "memory.stat").read_text().split()
+        wanted = self._most - int(told[told.index("rss") + 1]) + _MORE_THAN_THERE_IS
+        holding = (sys.executable, "-S", "-c", _HOLD, str(wanted))
+        self._other = subprocess.Popen(("/bin/sh", "-c", _ENTER, str(self._folder), *holding))
 
-    def tighten(self) -> None:
-        """See `MemoryLimit`. Again and again, because the kernel gives up cached files first."""
-        with contextlib.suppress(OSError):  # EBUSY: it has grown meanwhile
-            self.set(int((self._folder / "memory.usage_in_bytes").read_text()))
+    def relax(self) -> None:
+        """See `MemoryLimit`."""
+        if self._other is not None:
+            self._other.kill()
+            self._other.wait()
+            self._other = None
 
     @property
     def kills(self) -> int:
@@ -99,7 +111,7 @@ class Guard:
     def __init__(self, pid: Callable[[], int | None], most: int) -> None:
         """`pid`: of the process that runs now."""
         self._pid = pid
-        self._most = most
+        self._most = self._now = most
         self._kills = 0
         self._task = asyncio.create_task(self._look_loop())
 
@@ -107,13 +119,13 @@ class Guard:
         """See `MemoryLimit`."""
         return command
 
-    def set(self, most: int) -> None:
+    def exhaust(self, pid: int) -> None:  # noqa: ARG002 - it asks itself which process runs
         """See `MemoryLimit`."""
-        self._most = most
+        self._now = 0
 
-    def tighten(self) -> None:
+    def relax(self) -> None:
         """See `MemoryLimit`."""
-        self._most = 0
+        self._now = self._most
 
     @property
     def kills(self) -> int:
@@ -128,7 +140,7 @@ class Guard:
         killed = None
         while True:
             pid = self._pid()
-            if pid is not None and pid != killed and resident(pid) > self._most:
+            if pid is not None and pid != killed and resident(pid) > self._now:
                 killed = pid
                 self._kills += 1
                 with contextlib.suppress(ProcessLookupError):

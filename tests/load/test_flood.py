@@ -11,7 +11,7 @@ import pytest
 from benchmarks.figures import quantile
 from tests.e2e.world import a_step, a_workflow, assert_each_step_once, until
 from tests.load.flood import Flood
-from tests.load.loaded import MOST, NAMES
+from tests.load.loaded import NAMES
 from tests.load.memory_limits import MIB
 
 if TYPE_CHECKING:
@@ -60,14 +60,16 @@ async def test_a_service_killed_for_its_memory_in_a_flood_comes_back_and_goes_on
 
 
 async def squeeze(loaded: Loaded, service: str) -> None:
-    """Leave a service no memory but what it has until it is killed for it, then give it back what it had."""
+    """Take the memory of a service away until it is killed for it, and see it come back."""
     limit = loaded.limits[service]
     before = limit.kills
 
     async def killed() -> bool:
-        limit.tighten()
         return limit.kills > before
 
-    await until(killed, f"{service} is killed", 120)
-    limit.set(MOST)
-    await loaded.world.stack.supervisor.wait_ready(service, 120)
+    limit.exhaust(loaded.pids()[service])
+    try:
+        await until(killed, f"{service} is killed", 120)
+    finally:
+        limit.relax()
+    await loaded.world.stack.supervisor.wait_ready(service, 240)
