@@ -51,6 +51,17 @@ async def recall(log: Log, view: View, correlations: Correlations) -> Recalled:
     return Recalled(known=known, floor=floor, proof=proof or newest)
 
 
+async def learn(log: Log, view: View, known: Known) -> None:
+    """Take in what other watchers have put on the log, before anything is said of what is gone.
+
+    What only they have told stands in no memory here: a list that has not got it would bury nothing, and the floor of
+    that list would promise that nothing is missing. Raises UnavailableError.
+    """
+    async for stored in log.scan(LOG.name, view.changes, last_per_subject=True, headers_only=True):
+        if not known.take(stored):
+            await _look_behind(log, stored, known)
+
+
 async def _look_behind(log: Log, stray: Stored, known: Known) -> None:
     """Take in what somebody else's message hides by being the last on its subject."""
     async for stored in log.scan(LOG.name, stray.subject, headers_only=True):

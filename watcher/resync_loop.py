@@ -13,6 +13,7 @@ from runtime.errors import KubernautError
 from schemas.messages import WatchTold
 from watcher import metrics
 from watcher.changes import Sighting
+from watcher.gather import learn
 from watcher.objects import UnreadableError
 from watcher.relist import bury, compare, is_news
 
@@ -84,6 +85,7 @@ class Resync:
             await self._heal(listed)
 
     async def _heal(self, listed: Listed) -> int:
+        await learn(self._parts.log, self._view, self._known)
         missed = [newer for newer in listed.newer if is_news(self._known, newer.seen)]
         absent = list(self._known.absent(listed.uids, listed.version))
         if not missed and not absent:

@@ -18,6 +18,7 @@ from runtime.errors import GoneError, KubernautError, StreamBrokenError, Unavail
 from schemas.messages import WatchTold
 from watcher import metrics
 from watcher.changes import Sighting
+from watcher.gather import learn
 from watcher.objects import UnreadableError, bookmark
 from watcher.pace import advice, reason_of
 from watcher.relist import bury, compare, readable
@@ -132,6 +133,7 @@ class Watching:
         """Put every difference between a list and the log on the log; return the version of the list."""
         listed = await compare(self._parts, hand_over=True)
         await self._publisher.settled()
+        await learn(self._parts.log, self._view, self._parts.known)
         for uid in list(self._parts.known.absent(listed.uids, listed.version)):
             await bury(self._parts, uid, listed.version)
         await self._publisher.settled()

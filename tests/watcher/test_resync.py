@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from runtime.kinds import WORKFLOWS
+from tests.eventually import eventually
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.log import FakeLog
 from tests.watcher.builders import a_workflow
-from tests.watcher.harness import SAY, Reasons, body_of, changes, last_versions, real_versions, told
+from tests.watcher.harness import SAY, Reasons, Watcher, body_of, changes, last_versions, real_versions, told
 from watcher.api import Api
 from watcher.changes import Sighting
 from watcher.floor import Floor
@@ -104,6 +105,22 @@ async def test_what_the_watch_has_swallowed_is_found() -> None:
         assert last_versions(world.log) == real_versions(world.cluster)
         assert body_of(changes(world.log, gone)[-1]).synthesized
         assert [(story.what, story.published, story.tombstones) for story in told(world.log)] == [("relisted", 3, 1)]
+
+
+async def test_the_end_of_what_only_another_watcher_has_told_is_found() -> None:
+    """It told an object and died before it saw the deletion: no memory of this one holds either."""
+    async with a_world() as world:
+        uid = world.cluster.put(WORKFLOWS, a_workflow("c"))["metadata"]["uid"]
+        async with Watcher(world.cluster, world.log, name="another"):
+            await eventually(lambda: changes(world.log, uid))
+        world.cluster.remove(WORKFLOWS, "shop", "c")
+        world.reach(world.cluster.newest)
+
+        assert await world.resync.check() == 1
+        await world.publisher.settled()
+
+        assert last_versions(world.log) == real_versions(world.cluster)
+        assert body_of(changes(world.log, uid)[-1]).synthesized
 
 
 async def test_what_comes_while_the_list_waits_is_not_missed() -> None:
