@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from kubernaut.simulator.behaviour import PREFIX
 from runtime.errors import KubernautError, UnavailableError
 from runtime.kinds import EXECUTIONS, WORKFLOWS
 from runtime.ports import Resource
@@ -50,6 +51,8 @@ def a_brief_workflow(rng: random.Random, name: str) -> Object:
         step["timeout"] = rng.choice(("8s", "15s"))
         if "rollbackSpec" in step:
             step["rollbackSpec"]["timeout"] = "4s"
+        else:  # an undoing that is derived has five minutes
+            body["metadata"]["annotations"].pop(f"{PREFIX}step-{step['stepNumber']}.rollback", None)
     return body
 
 

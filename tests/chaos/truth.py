@@ -87,7 +87,7 @@ class Truth:
         return [
             run
             for uid, run in self.runs.items()
-            if not run.ended and (self._flying.get(uid) or not run.waiting_for.startswith("The end of step"))
+            if not run.ended and (self._flying.get(uid) or not run.waiting_for.startswith("The end of "))
         ]
 
     def has(self, name: str) -> bool:
