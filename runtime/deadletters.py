@@ -97,10 +97,10 @@ def _event(message: Stored, consumer: str, error: str, data: bytes, again: str) 
         left_out=len(message.data) - len(data),
     )
     cause = message.headers.get(MESSAGE_ID, "")[:_ID_CHARACTERS]
-    # The body is part of the id: a message without an id of its own is known by nothing else for certain.
+    # A message without an id of its own is known by nothing for certain but its body and its place together.
     # So is the redrive that came to nothing: it leaves a letter of its own.
-    body_too = message.data.hex() if not cause else ""
-    known_by = digest(consumer, message.stream, message.subject, cause, body_too, *filter(None, [again]))
+    itself = "" if cause else f"{message.sequence}/{message.data.hex()}"
+    known_by = digest(consumer, message.stream, message.subject, cause, itself, *filter(None, [again]))
     return Event(
         subject=subjects.dead_letter(consumer),
         id=f"deadletter/{known_by}",

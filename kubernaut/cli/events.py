@@ -127,6 +127,7 @@ async def _close(log: NatsLog, keeping: asyncio.Task[None]) -> None:
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             await log.close()
+            await asyncio.wait({keeping})  # it closes the socket, which a cancel would leave to whoever comes next
     except (KubernautError, TimeoutError):
         pass  # what was read is printed; there is nothing to save
     finally:
