@@ -101,19 +101,22 @@ async def test_a_damaged_log_stops_everybody_and_is_recovered(
     await is_said(system, "lost")
     assert before == system.creations(names)
 
-    await recovered(system)
+    said = await recovered(system)
 
+    assert "made stream KUBERNAUT anew" in said
     await ends_well(system, names)
     await the_audit_holds_the_log(system)
 
 
 async def test_a_store_that_was_wiped_is_not_made_anew_by_the_installer(system: World) -> None:
-    """Not even the bucket of what is remembered is left: the audit is the witness, no run begins again (F35)."""
+    """Not even what is remembered is left, and the auditor had been away: each run shows that it had begun (F35)."""
+    await system.stack.supervisor.stop("auditor")
     names = await under_way(system, "wiped")
     await system.stack.supervisor.kill("nats", stay_down=True)
     store = damage.store_below(system.stack.home.data / "nats")
     before = system.creations(names)
     damage.wipe(store)
+    await system.stack.supervisor.start("auditor")
     await system.stack.supervisor.start("nats")
     await system.stack.supervisor.wait_ready("nats")
     code, said = await run(system, "kubernaut.install")
@@ -122,8 +125,8 @@ async def test_a_store_that_was_wiped_is_not_made_anew_by_the_installer(system: 
 
     said = await recovered(system)
 
-    assert "made stream KUBERNAUT anew" in said
-    await ends_well(system, names)
+    assert f"{RUNS} runs end as failed with reason log_lost" in said
+    assert {"failed"} == await ends_well(system, names)
     await the_audit_holds_the_log(system)
 
 
