@@ -59,14 +59,15 @@ def faults(effect: str) -> list[str]:
 
 
 def matrix() -> list[Cell]:
-    """Every cell; answers that are lost for long only at the first passing."""
-    return [
+    """Every cell, first passings first; answers that are lost for long only there."""
+    cells = [
         Cell(service, effect, fault, hit)
         for service, effects in EFFECTS.items()
         for effect in effects
         for fault in faults(effect)
         for hit in (HITS if fault != LONG_LOST else HITS[:1])
     ]
+    return sorted(cells, key=lambda cell: cell.hit)
 
 
 def drawn(seed: int) -> list[Cell]:

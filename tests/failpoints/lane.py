@@ -17,7 +17,8 @@ from kubernaut.local.stack import StackOptions
 from runtime.failpoints import IN_TESTS, ORDERS, RECORD
 from runtime.kinds import WORKFLOWS
 from tests.e2e.conftest import a_world
-from tests.e2e.world import NAMESPACE, World, until
+from tests.e2e.world import NAMESPACE, World
+from tests.e2e.world import until as wait_until
 from tests.failpoints.cells import Cell
 from tests.failpoints.oracle import Ending, audit_is_complete, endings
 from tests.failpoints.plays import CANCELLED, DELETED, EVERYTHING, LIMIT_SECONDS, PLAYS, Play, refuse_some
@@ -77,31 +78,31 @@ class Matrix:
 
     async def take_references(self) -> None:
         """Run every play once without faults: that is how all others must end."""
-        names = {play: await self._apply(play, 1) for play in PLAYS if play.name != "overdue"}
+        names = {play: await self.apply(play, 1) for play in PLAYS if play.name != "overdue"}
         await asyncio.gather(*(play.act(self.world, [*found]) for play, found in names.items()))
         found = await endings(self.world, self.uids, LIMIT_SECONDS)
         self.references = {play: found[name] for play, [name] in names.items()}
 
-    async def lane(self, cells: Iterable[Cell]) -> None:
-        """Run cells of one service, one after another."""
+    async def lane(self, cells: Iterable[Cell], until: float = float("inf")) -> None:
+        """Run cells of one service, one after another; none is begun after `until`, by the monotonic clock."""
         for cell in cells:
+            if time.monotonic() > until:
+                return
             result = await self._run(cell)
             self.results.append(result)
             self._told(result)
 
     async def _run(self, cell: Cell) -> Result:
         began = time.monotonic()
-        self._begun += 1
-        record = self._records / f"{self._begun}-{cell.service}"
         runs: list[str] = []
         if cell.play.prepared:
-            runs = await self._apply(cell.play, cell.hit)
+            runs = await self.apply(cell.play, cell.hit)
             await cell.play.first(self.world, runs)
-        await self._arm(cell, record)
+        record = await self.arm(cell.service, cell.order)
         if not cell.play.prepared:
-            runs = await self._apply(cell.play, cell.hit)
+            runs = await self.apply(cell.play, cell.hit)
         if cell.play is EVERYTHING:
-            runs += await self._apply((CANCELLED, DELETED)[self._begun % 2], 1)
+            runs += await self.apply((CANCELLED, DELETED)[self._begun % 2], 1)
         acting = {play: [name for name in runs if self.plays[name] is play] for play in {self.plays[n] for n in runs}}
         for play, names in acting.items():
             self._acting.append(asyncio.create_task(play.act(self.world, names)))
@@ -112,32 +113,39 @@ class Matrix:
             return fired(record)
 
         try:
-            await until(has_fired, f"{cell.order} is reached", LIMIT_SECONDS)
+            await wait_until(has_fired, f"{cell.order} is reached", LIMIT_SECONDS)
         finally:
             await self._disarm(cell)
         return Result(cell=cell, fired=fired(record), seconds=time.monotonic() - began, runs=tuple(runs))
 
-    async def _arm(self, cell: Cell, record: Path) -> None:
-        """Start the service anew with the failpoint; whoever starts it again after that starts it without."""
-        member = self.world.stack.supervisor[cell.service]
-        orders = {ORDERS: cell.order, RECORD: str(record), IN_TESTS: "yes"}
-        await self.world.stack.supervisor.stop(cell.service)
+    async def arm(self, service: str, order: str) -> Path:
+        """Start a service anew with failpoints; whoever starts it again after that starts it without.
+
+        Return the file of the passings.
+        """
+        self._begun += 1
+        record = self._records / f"{self._begun}-{service}"
+        member = self.world.stack.supervisor[service]
+        orders = {ORDERS: order, RECORD: str(record), IN_TESTS: "yes"}
+        await self.world.stack.supervisor.stop(service)
         environment = dict(member.spec.environment)
         member.process.spec = replace(member.process.spec, environment=environment | orders)
-        await self.world.stack.supervisor.start(cell.service)
+        await self.world.stack.supervisor.start(service)
 
         async def started() -> bool:
             return member.process.pid is not None or fired(record)
 
-        await until(started, f"{cell.service} is started", LIMIT_SECONDS)
+        await wait_until(started, f"{service} is started", LIMIT_SECONDS)
         member.process.spec = replace(member.process.spec, environment=environment)
+        return record
 
     async def _disarm(self, cell: Cell) -> None:
         """Wait until what died is there again; nothing else is done about it."""
         if cell.dies:
             await self.world.stack.supervisor.wait_ready(cell.service, LIMIT_SECONDS)
 
-    async def _apply(self, play: Play, count: int) -> list[str]:
+    async def apply(self, play: Play, count: int) -> list[str]:
+        """Apply runs of a play; return their names."""
         if play.workflow is None:
             return []
         names = []
