@@ -24,6 +24,7 @@ from tests.fakes.log import FakeLog
 
 if TYPE_CHECKING:
     from auditor.seal_store import Seals
+    from runtime.ports import Log
     from tests.auditor.accounts import Connection
 
 
@@ -105,7 +106,7 @@ async def verified(connection: Connection, seen: Witness | None, **options: int)
     return await Verifying(Reader(connection), seen, tell=lambda _sequence, _last: None).verify(**options)
 
 
-async def verdict_on(dsn: str, log: FakeLog | None) -> Verdict:
+async def verdict_on(dsn: str, log: Log | None) -> Verdict:
     """Verify a database as it is now."""
     seen = None if log is None else await witness(log, patience=0)
     async with reading(dsn) as reader:

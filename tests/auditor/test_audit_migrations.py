@@ -150,7 +150,7 @@ async def test_partitions_are_there_before_they_are_needed(audit_database: str, 
 async def test_rows_in_the_default_partition_move_to_one_of_their_month(
     real_audit: RealAudit, database: Connection
 ) -> None:
-    """A month that nobody foresaw gets its partition later, and nothing of it is lost or counted twice."""
+    """(F47) A month that nobody foresaw gets its partition later, and nothing of it is lost or counted twice."""
     store = real_audit.store()
     now_ms = int(dt.datetime.now(tz=dt.UTC).timestamp() * 1000)
     await store.write(entries(stored(a_status_change(1), 1, AGES_AGO_MS), stored(a_status_change(2), 2, now_ms)))
@@ -170,7 +170,7 @@ async def test_rows_in_the_default_partition_move_to_one_of_their_month(
 async def test_a_missing_partition_is_made_and_not_taken_for_bad_data(
     audit_database: str, database: Connection
 ) -> None:
-    """Without any partition to go to, a row is not quarantined: the store is not available until it was tended."""
+    """(F47) Without a partition to go to, a row is not quarantined: the store is not available until it was tended."""
     store = PostgresStore(audit_database)
     await store.tend()
     for name in await partitions(database):

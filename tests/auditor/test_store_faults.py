@@ -24,10 +24,10 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.log import FakeLog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from auditor.ports import AuditStore
+    from auditor.ports import AuditStore, Entry
     from tests.auditor.accounts import Connection
 
 pytestmark = pytest.mark.real
@@ -136,7 +136,7 @@ async def test_odd_headers_and_subjects_are_stored(real_audit: RealAudit, databa
 
 
 async def test_a_lock_on_the_tables_is_waited_out(real_audit: RealAudit, database: Connection) -> None:
-    """While somebody holds the table, writing is unavailable within the lock's time limit; afterwards it goes on."""
+    """(F47) While somebody holds the table, writing is unavailable within the lock's limit; afterwards it goes on."""
     store = real_audit.store()
     await store.tend()
     lock = database.transaction()
@@ -196,7 +196,7 @@ async def test_each_session_has_its_limits(real_audit: RealAudit, database: Conn
 
 
 async def test_a_server_that_is_killed_in_the_middle_loses_nothing(own_server: LocalStack) -> None:
-    """With PostgreSQL killed (-9) during the writing the auditor lives on, and the audit is complete."""
+    """(F45) With PostgreSQL killed (-9) during the writing the auditor lives on, and the audit is complete."""
     audit = RealAudit(address(own_server))
     log = FakeLog(clock=ManualClock())
     failures = count(metrics.FAILURES)
@@ -216,7 +216,7 @@ async def test_a_server_that_is_killed_in_the_middle_loses_nothing(own_server: L
 
 
 async def test_a_server_that_hangs_is_given_up_in_time(own_server: LocalStack) -> None:
-    """A frozen server does not freeze the auditor: the call fails in time, and works once the server is thawed."""
+    """(F45) A frozen server does not freeze the auditor: the call fails in time, and works once it is thawed."""
     store = PostgresStore(address(own_server), seconds=1.0)
     await store.tend()
     own_server.supervisor.pause("postgres")
@@ -231,3 +231,54 @@ async def test_a_server_that_hangs_is_given_up_in_time(own_server: LocalStack) -
     audit = RealAudit(address(own_server))
     assert [(1, "message")] == await audit.accounted()
     await store.close()
+
+
+async def test_a_full_disk_is_waited_out(real_audit: RealAudit, database: Connection) -> None:
+    """(F47) While PostgreSQL has no room nothing is acknowledged or put aside; with room again all of it is stored."""
+    await database.execute(
+        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$;"
+        " CREATE TRIGGER no_room BEFORE INSERT ON audit_identity FOR EACH STATEMENT EXECUTE FUNCTION no_room()"
+    )
+    log = FakeLog(clock=ManualClock())
+    for number in range(1, 301):
+        await log.publish(a_status_change(number))
+
+    async with Running(log, real_audit.store()) as auditor:
+        await until(lambda: "No space left" in auditor.health.detail, seconds=60)
+        acknowledged = list(log.acked)
+        await database.execute("DROP TRIGGER no_room ON audit_identity")
+        await until(lambda: len(log.acked) == 300, seconds=60)
+
+    assert [] == acknowledged
+    assert [(number, "message") for number in range(1, 301)] == await real_audit.accounted()
+
+
+async def test_a_commit_whose_answer_is_lost_is_stored_once(real_audit: RealAudit) -> None:
+    """(F46) The connection ends after the commit and before its answer: the same batch again adds nothing."""
+    log = FakeLog(clock=ManualClock())
+    for number in range(1, 101):
+        await log.publish(a_status_change(number))
+    store = Answerless(real_audit.dsn)
+
+    async with Running(log, store):
+        await until(lambda: len(log.acked) == 100, seconds=60)
+    await store.close()
+
+    assert store.lost == 2
+    assert [(number, "message") for number in range(1, 101)] == await real_audit.accounted()
+
+
+class Answerless(PostgresStore):
+    """Loses its connection right after each of its first two commits."""
+
+    lost = 0
+
+    async def write(self, entries: Sequence[Entry]) -> Written:
+        """See `AuditStore.write`."""
+        written = await super().write(entries)
+        if self.lost < 2:
+            self.lost += 1
+            await self.close()
+            raise UnavailableError("no answer to the commit; whether it took place is unknown")
+        return written
