@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import msgspec
 
+from kubernaut.local.home import Home
 from kubernaut.local.ports import PortPool
 from kubernaut.local.probes import HttpProbe
 from kubernaut.local.services import AUDITOR, EXECUTOR, EXECUTOR_BRIDGE, SCHEDULER, WATCHER, service_specs
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 FOUR: Final = (WATCHER, SCHEDULER, EXECUTOR_BRIDGE, AUDITOR)
 NAMES: Final = tuple(service.name for service in FOUR)
+_NAME: Final = "load"
 MOST: Final = 160 * MIB
 """Limit of each service in the tests, where 300 MiB are for ten times the objects; one that just runs takes 55."""
 
@@ -108,6 +110,11 @@ class Loaded:
             limit.close()
 
 
+def folder_of_nats(home: Path) -> Path:
+    """Where a system of that home keeps what NATS stores."""
+    return Home(_NAME, home).data / "nats"
+
+
 @asynccontextmanager
 async def a_loaded_world(
     home: Path, *, most: int = 300 * MIB, environment: Mapping[str, str] | None = None
@@ -124,7 +131,7 @@ async def a_world_without_services(home: Path) -> AsyncIterator[Loaded]:
     loaded = None
     try:
         async with (
-            a_world(StackOptions(name="load", home=home, services=(), audit_log=True)) as world,
+            a_world(StackOptions(name=_NAME, home=home, services=(), audit_log=True)) as world,
             administrator(world.stack.nats_url or "") as nats,
         ):
             loaded = Loaded(world, nats)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.asyncio(loop_scope="session")]
 
-MANY = 600
+MANY = 400
 """At once, with places for 25; `python -m tests.load` has 10,000."""
 
 

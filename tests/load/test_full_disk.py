@@ -6,52 +6,36 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kubernaut.local.home import Home
 from kubernaut.local.probes import why_not_ready
 from tests.e2e.world import a_step, a_workflow, assert_each_step_once, until
-from tests.load.loaded import a_loaded_world
-from tests.load.memory_limits import MIB
-from tests.load.small_disk import small_disk
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.load.loaded import Loaded
+    from tests.load.small_disk import SmallDisk
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="session")]
 
-SIZE = 128 * MIB
 LEFT = 40_000
 """Bytes: some runs go on before the disk is full."""
 
 
-async def test_a_full_disk_of_nats_loses_nothing_and_readiness_tells_of_it(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
+async def test_a_full_disk_of_nats_loses_nothing_and_readiness_tells_of_it(loaded: Loaded, disk: SmallDisk) -> None:
     """(F33) No write is acknowledged; with room and a restart of NATS, which it needs for that, everything goes on."""
-    home = tmp_path_factory.mktemp("disk")
-    with small_disk(folder_of_nats(home), SIZE) as disk:
-        async with a_loaded_world(home) as loaded:
-            pids = loaded.pids()
-            disk.fill(leave=LEFT)
-            names = await loaded.world.apply(
-                *(a_workflow(f"full-disk-{n}", [a_step(1), a_step(2, 1)]) for n in range(30))
-            )
-            await until_unready(loaded, 60)
+    await loaded.world.audit_is_complete(120)
+    pids = loaded.pids()
+    disk.fill(leave=LEFT)
+    try:
+        names = await loaded.world.apply(*(a_workflow(f"full-disk-{n}", [a_step(1), a_step(2, 1)]) for n in range(30)))
+        await until_unready(loaded, 60)
+    finally:
+        disk.empty()
+        await loaded.world.stack.supervisor.restart("nats")
+    statuses = await loaded.world.all_end(names, 240)
 
-            disk.empty()
-            await loaded.world.stack.supervisor.restart("nats")
-            statuses = await loaded.world.all_end(names, 240)
-
-            assert_each_step_once(loaded.world, names, statuses, steps=2)
-            assert pids == loaded.pids()
-            await loaded.all_ready()
-            await loaded.world.audit_is_complete(120)
-
-
-def folder_of_nats(home: Path) -> Path:
-    """Where a stack of that home keeps what NATS stores."""
-    return Home("load", home).data / "nats"
+    assert_each_step_once(loaded.world, names, statuses, steps=2)
+    assert pids == loaded.pids()
+    await loaded.all_ready()
+    await loaded.world.audit_is_complete(120)
 
 
 async def until_unready(loaded: Loaded, seconds: float) -> None:
