@@ -1,26 +1,27 @@
 """`kubernaut freeze` and `thaw`: stop all new effects in the cluster at once, and let them go on.
 
-The only commands that write to NATS, and only to the executor bridge's consumer.
+They write to NATS: to the executor bridge's consumer, and one message that says who did it and why into the log.
 """
 
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
-import socket
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import click
+import msgspec
 
 from kubernaut.cli.connection import find_nats
-from kubernaut.cli.consumer_pause import Api, jetstream_at, look, pause, resume
+from kubernaut.cli.consumer_pause import jetstream_at, look, pause, resume
+from kubernaut.cli.freeze_fact import frozen_event, me, publish, thawed_event
 from kubernaut.cli.freeze_lines import GOES_ON, freeze_line, queue_words
 from kubernaut.cli.help_texts import Exemplary
 from kubernaut.cli.options import explained
 from kubernaut.local.home import DEFAULT_NAME
 from runtime.errors import NotFoundError, RefusedError, UnavailableError
+from runtime.nats_connection import Connection
 from schemas import durations
 
 _R = TypeVar("_R")
@@ -50,14 +51,15 @@ def freeze(*, duration: str | None, reason: str, nats_url: str | None, stack: st
     """
     seconds = _seconds(duration)
 
-    async def work(api: Api) -> None:
-        frozen, trouble = await pause(api, seconds=seconds, by=_me(), reason=reason)
+    async def work(api: Connection) -> None:
+        frozen, trouble = await pause(api, seconds=seconds, by=me(), reason=reason)
         if not frozen.paused:
             raise RefusedError("the server took the pause and does not hold it; it must be NATS 2.11 or newer")
         click.echo(freeze_line(frozen))
         click.echo(GOES_ON)
         if trouble:
             click.echo(f"frozen, but who and why could not be noted: {trouble}", err=True)
+        _told(await publish(api, frozen_event(msgspec.structs.replace(frozen, reason=reason), me())))
 
     _ask(nats_url, stack, work)
 
@@ -69,18 +71,19 @@ def freeze(*, duration: str | None, reason: str, nats_url: str | None, stack: st
 def thaw(*, nats_url: str | None, stack: str) -> None:
     """Let effects in the cluster go on after a freeze; what waited is carried out in its order."""
 
-    async def work(api: Api) -> None:
+    async def work(api: Connection) -> None:
         before = await look(api)
         after = await resume(api)
         if not before.paused:
             click.echo(f"it was not frozen; {queue_words(after)}")
             return
         click.echo(f"thawed; {queue_words(before)} when it was, and they are carried out now")
+        _told(await publish(api, thawed_event(before, me())))
 
     _ask(nats_url, stack, work)
 
 
-def _ask(nats_url: str | None, stack: str, work: Callable[[Api], Awaitable[_R]]) -> _R:
+def _ask(nats_url: str | None, stack: str, work: Callable[[Connection], Awaitable[_R]]) -> _R:
     async def connected() -> _R:
         async with jetstream_at(find_nats(os.environ, nats_url=nats_url, stack=stack)) as api:
             return await work(api)
@@ -96,6 +99,11 @@ def _ask(nats_url: str | None, stack: str, work: Callable[[Api], Awaitable[_R]])
         raise click.ClickException(f"{error}. Whether it took effect is not known; try again, which is safe") from error
 
 
+def _told(trouble: str) -> None:
+    if trouble:
+        click.echo(f"done, but the audit will not hold who did it and why: {trouble}", err=True)
+
+
 def _seconds(duration: str | None) -> float | None:
     if duration is None:
         return None
@@ -106,11 +114,3 @@ def _seconds(duration: str | None) -> float | None:
     if not seconds:
         raise click.BadParameter("0 is no time; to end a freeze: `kubernaut thaw`", param_hint="--for")
     return seconds
-
-
-def _me() -> str:
-    """Return who froze it as this machine knows him: NATS knows no persons."""
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (KeyError, OSError):
-        return socket.gethostname()

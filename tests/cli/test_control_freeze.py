@@ -17,16 +17,19 @@ from click.testing import CliRunner, Result
 from kubernaut.__main__ import main
 from kubernaut.cli import consumer_pause
 from kubernaut.cli.consumer_pause import jetstream_at, look, pause, resume
+from kubernaut.cli.freeze_fact import frozen_event, me, publish
 from kubernaut.cli.freeze_lines import Frozen, freeze_line
 from kubernaut.install_streams import install_streams
 from kubernaut.local.home import Home
 from kubernaut.local.state import StackState, write_state
-from runtime.errors import RefusedError
+from runtime.errors import RefusedError, UnavailableError
 from runtime.health import Dependency
+from runtime.nats_connection import Reply
 from runtime.nats_log import NatsLog
 from runtime.ports import Delivery, Log
 from schemas.cloudevents import Event
-from schemas.subjects import AUDITOR, BRIDGE, decision
+from schemas.messages import EffectsFrozen, EffectsThawed, decode
+from schemas.subjects import AUDITOR, BRIDGE, FREEZES, LOG, decision
 from tests.eventually import eventually
 from tests.nats_server import NatsServer
 
@@ -211,6 +214,37 @@ async def test_a_freeze_holds_although_nobody_can_be_noted(fresh_nats: NatsServe
         found, trouble = await pause(Limited(api), seconds=None, by="alice", reason="audit")
 
     assert (found.paused, found.by, trouble) == (True, "", "no right to change consumers")
+
+
+async def test_the_log_holds_who_froze_and_thawed_and_why(fresh_nats: NatsServer) -> None:
+    """So that the audit holds it; secrets in the reason are not told."""
+    await kubernaut("freeze", "--reason", "incident 4711 password=hunter2hunter2", "--nats", fresh_nats.url)
+    await kubernaut("thaw", "--nats", fresh_nats.url)
+
+    async with a_log(fresh_nats) as log:
+        told = [decode(each.headers["ce-type"], each.data) async for each in log.scan(LOG.name, FREEZES)]
+
+    frozen, thawed = told
+    assert isinstance(frozen, EffectsFrozen)
+    assert (frozen.by, "incident 4711" in frozen.reason, "hunter2" in frozen.reason) == (me(), True, False)
+    assert thawed == EffectsThawed(by=me(), frozen_by=me())
+
+
+async def test_a_freeze_holds_although_the_log_does_not_take_the_word_of_it(fresh_nats: NatsServer) -> None:
+    """Whoever may pause the consumer may not always publish."""
+
+    class Deaf:
+        """A connection that nobody answers on."""
+
+        async def request(self, *_: Any, **__: Any) -> Reply:
+            """See `Requests.request`."""
+            raise UnavailableError("no right to publish")
+
+    async with jetstream_at(fresh_nats.url) as api:
+        found, _ = await pause(api, seconds=None, by="alice", reason="audit")
+        trouble = await publish(Deaf(), frozen_event(found, "alice"))
+
+    assert (found.paused, trouble) == (True, "no right to publish")
 
 
 async def test_thawing_what_is_not_frozen_says_so(fresh_nats: NatsServer) -> None:

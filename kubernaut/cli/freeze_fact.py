@@ -1,0 +1,77 @@
+"""Tells the log that somebody froze or thawed all effects, so that the audit holds who did it and why.
+
+Comes after the deed and never stands in its way: a log that does not take it, or a person without the right to publish
+there, must not keep anybody from freezing.
+"""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import time
+from typing import Final, Protocol
+
+import msgspec
+
+from kubernaut.cli.freeze_lines import Frozen
+from runtime.errors import KubernautError
+from runtime.nats_connection import Reply
+from runtime.nats_headers import to_block
+from schemas.cloudevents import Event, to_headers
+from schemas.messages import TYPE_OF, EffectsFrozen, EffectsThawed, encode
+from schemas.redaction import redact_json
+from schemas.subjects import FREEZES
+
+SOURCE: Final = "/kubernaut/cli"
+
+
+class Requests(Protocol):
+    """A connection to NATS."""
+
+    async def request(self, subject: str, data: bytes, *, headers: bytes = b"", seconds: float = 2.0) -> Reply:
+        """Send a request and return the answer."""
+        ...
+
+
+def frozen_event(frozen: Frozen, by: str) -> Event:
+    """Return the message about a freeze; `frozen`: as it is now."""
+    return _event(
+        EffectsFrozen(by=by, reason=frozen.reason, until=frozen.until), f"freeze/{frozen.since or time.time_ns()}"
+    )
+
+
+def thawed_event(before: Frozen, by: str) -> Event:
+    """Return the message about a thaw; `before`: as it was."""
+    return _event(
+        EffectsThawed(by=by, frozen_by=before.by, waiting=before.queue), f"thaw/{before.since or time.time_ns()}"
+    )
+
+
+async def publish(connection: Requests, event: Event) -> str:
+    """Put it into the log; return why that failed, empty when it did not."""
+    try:
+        reply = await connection.request(event.subject, event.data, headers=to_block(to_headers(event)))
+        error = msgspec.json.decode(reply.data, type=_Answer).error
+    except (KubernautError, msgspec.MsgspecError) as failure:
+        return str(failure)
+    return error.description if error else ""
+
+
+def me() -> str:
+    """Return who it is as this machine knows him: NATS knows no persons."""
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):
+        return socket.gethostname()
+
+
+class _Error(msgspec.Struct):
+    description: str = ""
+
+
+class _Answer(msgspec.Struct):
+    error: _Error | None = None
+
+
+def _event(body: EffectsFrozen | EffectsThawed, event_id: str) -> Event:
+    return Event(subject=FREEZES, id=event_id, type=TYPE_OF[type(body)], source=SOURCE, data=redact_json(encode(body)))
