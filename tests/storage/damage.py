@@ -41,8 +41,8 @@ def turn_a_bit(store: Path, share: float = 0.5) -> None:
 
 
 def scribble(path: Path) -> None:
-    """Overwrite a file with what is none of it."""
-    path.write_bytes(b"\xa5" * max(64, path.stat().st_size))
+    """Overwrite a file with what is none of it; make it where the server writes it only now and then."""
+    path.write_bytes(b"\xa5" * max(64, path.stat().st_size if path.exists() else 0))
 
 
 def wipe(store: Path) -> None:
