@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(600), pytest.mark.asyncio(lo
 STEPS = 256
 SKIPPED = {"runIf": "false"}
 UPDATES = 1000
-AT_A_TIME = 8
+AT_A_TIME = 2
 
 
 def a_large_workflow(name: str, size: int) -> dict[str, Any]:
