@@ -1,6 +1,6 @@
 # One command a duty. Every path is relative to this folder, so `make -C elsewhere/kubernaut-workflow demo` works too.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo parts test lint mutants bench generate lock clean
+.PHONY: help setup demo parts test lint mutants simulate chaos crashes load bench generate lock clean
 
 BIN := .venv/bin
 
@@ -32,6 +32,16 @@ mutants: setup ## change the deciding code in small ways and see a test fail for
 SEEDS ?= 10000
 simulate: setup ## run the services simulated, SEEDS times, with everything going wrong that can
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+MINUTES ?= 10
+chaos: setup parts ## kill, freeze and restart the real processes for MINUTES minutes, and judge what is left
+	$(BIN)/python -m tests.chaos --minutes $(MINUTES)
+
+crashes: setup parts ## let a service die at every effect, before it, after it, and with the answer lost
+	$(BIN)/python -m tests.failpoints
+
+load: setup parts ## ten thousand workflows at once, each service under a limit of memory
+	$(BIN)/python -m tests.load
 
 bench: setup ## measure throughput, handoff, CPU and memory beside the floor
 	$(BIN)/python -m benchmarks
