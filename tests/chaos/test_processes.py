@@ -137,7 +137,7 @@ async def test_a_process_without_file_descriptors_waits_and_goes_on() -> None:
         strangers = [socket.create_connection(("127.0.0.1", running.port), timeout=10) for _ in range(100)]
         try:
             before, began = running.cpu(), time.monotonic()
-            await asyncio.sleep(3.0)  # in which it must not spin
+            await asyncio.sleep(2.0)  # in which it must not spin
             used = (running.cpu() - before) / (time.monotonic() - began)
         finally:
             for stranger in strangers:
@@ -224,7 +224,7 @@ async def test_twenty_kills_of_nats_lose_nothing_that_was_acknowledged(fresh_nat
 
 
 @pytest.mark.parametrize(
-    ("silence", "frozen"), [(4.0, 2.5), (3.0, 8.0)], ids=["shorter than it may be silent", "longer"]
+    ("silence", "frozen"), [(4.0, 2.5), (3.0, 6.0)], ids=["shorter than it may be silent", "longer"]
 )
 async def test_a_late_answer_of_nats_leaves_no_zombie(fresh_nats: NatsServer, silence: float, frozen: float) -> None:
     """(F29) Requests ran out of time while the server was frozen; its late answers end nothing in silence.
@@ -233,13 +233,13 @@ async def test_a_late_answer_of_nats_leaves_no_zombie(fresh_nats: NatsServer, si
     publish after it succeeds, on a connection that works.
     """
     async with a_log(fresh_nats, silence) as (log, health):
-        for number in range(2):
-            await log.publish(an_event(2 * number))
-            fresh_nats.freeze()
-            late = asyncio.create_task(log.publish(an_event(2 * number + 1)))
-            await asyncio.sleep(frozen)  # the fault itself
-            fresh_nats.thaw()
-            with_late = await asyncio.gather(late, return_exceptions=True)
-            assert isinstance(with_late[0], UnavailableError) or with_late[0].sequence > 0  # type: ignore[union-attr]
-            await eventually(lambda: health.well, seconds=PATIENCE)
-            await log.publish(an_event(100 + number))
+        await log.publish(an_event(1))
+        fresh_nats.freeze()
+        late = asyncio.create_task(log.publish(an_event(2)))
+        await asyncio.sleep(frozen)  # the fault itself
+        fresh_nats.thaw()
+        (found,) = await asyncio.gather(late, return_exceptions=True)
+
+        assert isinstance(found, UnavailableError) or found.sequence > 0  # type: ignore[union-attr]
+        await eventually(lambda: health.well, seconds=PATIENCE)
+        await log.publish(an_event(3))
