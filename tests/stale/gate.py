@@ -14,7 +14,6 @@ import time
 from base64 import b64decode
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -23,6 +22,7 @@ from aiohttp import web
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     Edit = Callable[[dict[str, Any], bytes], list[bytes]]
     """From an event of a watch and its line to the lines that get through."""
@@ -44,14 +44,12 @@ class Server:
     trust: ssl.SSLContext
 
     @classmethod
-    def of(cls, kubeconfig: Path, url: str = "", certificate: Path | None = None) -> Server:
-        """Read a kubeconfig; `url` and `certificate` of another server that takes the same token."""
+    def of(cls, kubeconfig: Path) -> Server:
+        """Read a kubeconfig of the local stack."""
         content = yaml.safe_load(kubeconfig.read_text())
         cluster, user = content["clusters"][0]["cluster"], content["users"][0]["user"]
         authority = b64decode(cluster["certificate-authority-data"]).decode()
-        if certificate is not None:
-            authority = certificate.read_text()
-        return cls(url or cluster["server"], user["token"], ssl.create_default_context(cadata=authority))
+        return cls(cluster["server"], user["token"], ssl.create_default_context(cadata=authority))
 
 
 @dataclass

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
+import secrets
+import ssl
 from typing import TYPE_CHECKING
 
 from kubernaut.local.kubernetes import API_SERVER, ETCD
@@ -12,6 +13,8 @@ from kubernaut.local.probes import HttpProbe
 from tests.stale.gate import Server
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kubernaut.local.ports import PortPool
     from kubernaut.local.process import ProcessSpec
     from kubernaut.local.stack import LocalStack
@@ -22,12 +25,12 @@ NAME = "kube-apiserver-2"
 class SecondServer:
     """How it is run, and where."""
 
-    def __init__(self, stack: LocalStack, ports: PortPool, etcd: int, token: str = "") -> None:
-        """`etcd`: port of the way to the store; `token`: the administrator's here, else the same as at the first."""
+    def __init__(self, stack: LocalStack, ports: PortPool, etcd: int) -> None:
+        """`etcd`: port of the way to the store."""
         self._stack = stack
         self._folder = stack.logs.parent / NAME
         self._port = ports.take()
-        self._token = token
+        self._token = secrets.token_urlsafe(32)
         self.etcd = etcd
 
     @property
@@ -42,19 +45,14 @@ class SecondServer:
 
     @property
     def certificate(self) -> Path:
-        """Its certificate, made by itself; not that of the first."""
+        """Its certificate, made by itself; not that of the first. It takes another token, too."""
         return self._folder / "apiserver.crt"
-
-    @property
-    def audit_log(self) -> Path:
-        """What was changed through it, and by whom."""
-        return self._folder / "audit.log"
 
     @property
     def server(self) -> Server:
         """The administrator's way into it."""
-        assert self._stack.kubeconfig is not None
-        return Server.of(self._stack.kubeconfig, self.url, self.certificate)
+        trust = ssl.create_default_context(cafile=str(self.certificate))
+        return Server(self.url, self._token, trust)
 
     async def start(self) -> None:
         """Start it and wait until it is ready."""
@@ -67,12 +65,11 @@ class SecondServer:
             "--etcd-servers": f"http://{LOOPBACK}:{self.etcd}",
             "--secure-port": str(self._port),
             "--cert-dir": str(self._folder),
-            "--audit-log-path": str(self.audit_log),
+            "--audit-log-path": str(self._folder / "audit.log"),
         }
-        if self._token:
-            tokens = self._folder / "tokens.csv"
-            tokens.write_text(f'{self._token},admin,admin,"system:masters"\n')
-            changed["--token-auth-file"] = str(tokens)
+        tokens = self._folder / "tokens.csv"
+        tokens.write_text(f'{self._token},admin,admin,"system:masters"\n')
+        changed["--token-auth-file"] = str(tokens)
         command = []
         for part in first.command:
             flag, equals, _value = part.partition("=")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from runtime.errors import NotFoundError
 from runtime.kinds import EXECUTIONS
 from tests.e2e.world import NAMESPACE, until
+from tests.stale.objects import an_object, change, delete
 from tests.stale.staleness import PATIENCE
 from tests.watcher.builders import an_execution
 
@@ -24,44 +24,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="session")]
 MIB = 1024 * 1024
 EXPIRED = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}}\n'
-
-
-async def an_object(stale: Staleness, name: str) -> str:
-    """Make an execution of no workflow, which the executor ends and nobody touches then; return its uid."""
-    made = await stale.world.cluster.create(EXECUTIONS, NAMESPACE, an_execution(name, NAMESPACE, workflow_uid=name))
-
-    async def ended() -> bool:
-        return (await read(stale, name)).get("status", {}).get("phase") == "completed"
-
-    await until(ended, f"{name} has ended", PATIENCE)
-    await stale.log_is_true()
-    return str(made["metadata"]["uid"])
-
-
-async def read(stale: Staleness, name: str) -> Object:
-    """Read an execution from the store."""
-    return await stale.world.cluster.get(EXECUTIONS, NAMESPACE, name)
-
-
-async def change(stale: Staleness, name: str, value: str) -> int:
-    """Change a label; return the version that this made."""
-    body = {"metadata": {"labels": {"round": value}}}
-    changed = await stale.world.cluster.patch(EXECUTIONS, NAMESPACE, name, body)
-    return int(changed["metadata"]["resourceVersion"])
-
-
-async def delete(stale: Staleness, name: str, uid: str) -> None:
-    """Delete an execution, and see it go."""
-    await stale.world.cluster.delete(EXECUTIONS, NAMESPACE, name, uid=uid)
-
-    async def gone() -> bool:
-        try:
-            await read(stale, name)
-        except NotFoundError:
-            return True
-        return False
-
-    await until(gone, f"{name} is gone", PATIENCE)
 
 
 def once(wanted: Callable[[Object], bool], instead: Callable[[bytes], list[bytes]]) -> Edit:
