@@ -11,6 +11,7 @@ import msgspec
 from runtime import failpoints
 from runtime.errors import KubernautError, NotFoundError, UnavailableError
 from runtime.nats_connection import SILENT_SECONDS, Connection
+from runtime.nats_consumer import ConsumerConfig, consumer_fault
 from runtime.nats_continuity import Continuity, seen_in
 from runtime.nats_headers import status_of
 from runtime.nats_publish import Publisher
@@ -52,15 +53,6 @@ class _StreamInfo(msgspec.Struct):
 
 class _Point(msgspec.Struct):
     stream_seq: int = 0
-
-
-class ConsumerConfig(msgspec.Struct, frozen=True):
-    """What of a consumer's configuration decides what it loses."""
-
-    ack_policy: str = "explicit"
-    max_deliver: int = -1
-    filter_subject: str = ""
-    filter_subjects: tuple[str, ...] = ()
 
 
 class _ConsumerInfo(msgspec.Struct):
@@ -286,23 +278,6 @@ class NatsLog:
             raise NotFoundError(f"{about} does not exist; run python -m kubernaut.install") from error
         if wrong := consumer_fault(_CONSUMERS.decode(answer).config, consumer):
             raise UnavailableError(f"{about} was changed: {wrong}; run python -m kubernaut.install")
-
-
-def consumer_fault(found: ConsumerConfig, wanted: Consumer) -> str:
-    """Return why a consumer as it was found would lose messages that this version needs; empty when it would not.
-
-    More filters than are wanted are none: a newer version has installed them.
-    """
-    filters = {found.filter_subject} if found.filter_subject else set(found.filter_subjects)
-    if filters and not set(wanted.filters) <= filters:
-        return f"it does not read {', '.join(sorted(set(wanted.filters) - filters))}"
-    if filters and not wanted.filters:
-        return "it does not read everything"
-    if found.ack_policy != "explicit":
-        return f"its ack_policy is {found.ack_policy}"
-    if found.max_deliver != wanted.max_deliver:
-        return f"it drops a message after {found.max_deliver} deliveries"
-    return ""
 
 
 def _ignored(_subject: str, _reply: str, _headers: bytes, _data: bytes) -> None:

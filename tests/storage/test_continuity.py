@@ -8,7 +8,7 @@ import pytest
 
 from kubernaut.recovery.verdicts import Kept, judge
 from runtime.continuity import Record, Seen, Witness, contradiction, loss
-from runtime.nats_log import ConsumerConfig, consumer_fault
+from runtime.nats_consumer import ConsumerConfig, consumer_fault
 from schemas.cloudevents import Event
 from schemas.messages import Decision, WorkflowRef
 from schemas.names import FINALIZER
