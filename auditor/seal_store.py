@@ -107,7 +107,7 @@ class PostgresSeals(PostgresStore):
             values = [getattr(made, name) for name in _SEAL]
             return (await connection.execute(_INSERT, *values)).endswith(" 1")
 
-        return await self._transaction(work)
+        return await self._transaction(work, "commit.seal")
 
 
 _HEAD: Final = statement("last_seal")

@@ -48,6 +48,8 @@ EFFECTS: Final[dict[str, dict[str, str]]] = {
     "auditor": {
         "commit.messages": "a batch of messages is committed to PostgreSQL",
         "commit.quarantine": "a message that PostgreSQL refuses is committed to the quarantine",
+        "commit.seal": "a seal over a range of the audit is committed",
+        "publish.audit": "the same seal gets onto the log",
         "put.learned": "what the finished steps show gets into its bucket",
         "ack.auditor": "a message of a committed batch is acknowledged",
     },

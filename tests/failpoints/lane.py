@@ -25,10 +25,11 @@ from tests.failpoints.plays import CANCELLED, DELETED, EVERYTHING, LIMIT_SECONDS
 
 ENVIRONMENT = {
     "KUBERNAUT_LEARN_SECONDS": "1",
+    "KUBERNAUT_SEAL_SECONDS": "2",
     "KUBERNAUT_WATCH_NAMESPACES": "default,elsewhere",
     "KUBERNAUT_MAX_ACTIVE_WORKFLOWS": "25",
 }
-"""So that what is learned is told often, more than two watches tell their story, and runs wait in the queue."""
+"""So that seals and what is learned are told often, more than two watches tell their story, and runs are queued."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

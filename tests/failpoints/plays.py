@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import msgspec
 
-from runtime.kinds import WORKFLOWS
+from runtime.errors import NotFoundError, UnavailableError
+from runtime.kinds import EXECUTIONS, WORKFLOWS
 from runtime.ports import Object
 from scheduler.timer_index import GRACE_MS
 from tests.e2e.world import NAMESPACE, World, a_step, a_workflow, until
@@ -76,7 +77,12 @@ async def both_are_there(world: World, name: str) -> None:
     """Wait until the executions of both steps exist. Not until the status says so: it names what was only commanded."""
 
     async def there() -> bool:
-        return all(world.in_flight.uids.get(f"{name}-step-{number}") for number in (1, 2))
+        try:
+            for number in (1, 2):
+                await world.cluster.get(EXECUTIONS, NAMESPACE, f"{name}-step-{number}")
+        except (NotFoundError, UnavailableError):
+            return False
+        return True
 
     await until(there, f"the executions of {name} are there", LIMIT_SECONDS)
 

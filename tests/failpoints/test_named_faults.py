@@ -61,7 +61,7 @@ async def test_an_answer_that_is_lost_is_found_out_and_nothing_is_done_again(mat
 
 
 async def test_an_execution_that_was_deleted_by_hand_is_not_made_again(matrix: Matrix) -> None:
-    """Its creation was not acknowledged, but the log knows that it was there: the command that comes again is void (F18)."""
+    """Its creation was not acknowledged, but the log knows of it: the command that comes again is void (F18)."""
     losses = ";".join(f"executor_bridge.ack.bridge.after=lost@{hit}" for hit in range(1, 5))
     record = await matrix.arm("executor_bridge", losses)
     [name] = await matrix.apply(CANCELLED, 1)
