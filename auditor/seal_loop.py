@@ -105,7 +105,7 @@ class Sealer:
         until = max(until, await self._told_until())
         last = min(until, first + 2 * MOST_SEQUENCES - 1)
         gone: list[int] = []
-        if last >= first and (await self._seals.extent(LOG.name, first, last)).held < last - first + 1:
+        if 0 < first <= last and (await self._seals.extent(LOG.name, first, last)).held < last - first + 1:
             missing = await self._seals.missing(LOG.name, first, last)
             gone = [each for each in missing if await self._log.get(LOG.name, each) is not None]
         metrics.MISSING.set(len(gone))
@@ -173,16 +173,25 @@ class Sealer:
         if not first or (await self._seals.extent(LOG.name, first, first)).highest - first + 1 < least:
             return None
         rows = await self._seals.leaves(LOG.name, first, first + MOST_SEQUENCES - 1)
-        lost = [each for each in sealing.holes(first, rows) if await self._log.get(LOG.name, each) is None]
+        holes = sealing.holes(first, rows)
+        lost = {each for each in holes if await self._log.get(LOG.name, each) is None}
+        if holes or not rows or rows[-1].sequence < first + MOST_SEQUENCES - 1:
+            # A log that was made anew begins far behind: what lies before it is not to be had any more.
+            there = {row.sequence for row in rows}
+            lost |= set(range(first, min(first + MOST_SEQUENCES, await self._oldest()))) - there
         return sealing.next_range(LOG.name, head, first, rows, lost)
 
     async def _first(self) -> int:
         """Return where the first range begins: with the oldest message of the log, or the oldest row before it."""
-        lowest = (await self._seals.extent(LOG.name, 0, 0)).lowest
+        lowest, oldest = (await self._seals.extent(LOG.name, 0, 0)).lowest, await self._oldest()
+        return min(oldest, lowest or oldest) or lowest
+
+    async def _oldest(self) -> int:
+        """Return the oldest sequence that the log holds; 0 when it holds nothing."""
         async with aclosing(self._log.scan(LOG.name, _ALL)) as messages:
             async for message in messages:
-                return min(message.sequence, lowest or message.sequence)
-        return lowest
+                return message.sequence
+        return 0
 
     async def _told_until(self) -> int:
         told = await self._log.last(LOG.name, CHECKPOINTS)

@@ -35,8 +35,8 @@ def next_range(stream: str, head: Seal | None, first: int, rows: Sequence[Leaf],
     """
     leaves: list[bytes] = []
     worth = False
-    by_sequence = {row.sequence: row for row in rows}
-    last = max(by_sequence, default=0)
+    by_sequence, lost = {row.sequence: row for row in rows}, set(lost)
+    last = max((*by_sequence, *lost), default=0)
     for sequence in range(first, min(last, first + MOST_SEQUENCES - 1) + 1):
         row = by_sequence.get(sequence)
         if row is None and sequence not in lost:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -22,7 +23,11 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.log import FakeLog
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from runtime.ports import Stored
     from tests.auditor.accounts import Connection
+    from tests.fakes.broker import Broker
 
 real = pytest.mark.real
 
@@ -48,6 +53,7 @@ def rows(*sequences: int, checkpoint: bool = False) -> list[Leaf]:
         ([], (), None),
         (rows(1, 2, checkpoint=True), (), None),
         ([*rows(1, checkpoint=True), *rows(2)], (), 2),
+        ([], (1, 2, 3), 3),
     ],
     ids=[
         "all that is there",
@@ -57,6 +63,7 @@ def rows(*sequences: int, checkpoint: bool = False) -> list[Leaf]:
         "nothing of nothing",
         "nothing of checkpoints alone",
         "checkpoints together with something else",
+        "a window of which the log had lost everything",
     ],
 )
 def test_what_is_sealed(there: list[Leaf], lost: tuple[int, ...], until_sequence: int | None) -> None:
@@ -198,6 +205,55 @@ async def test_a_log_that_was_made_anew_is_not_sealed_onto_the_old_one(log: Fake
         await sealed(another, audit_database)
 
     assert [] == checkpoints(another)
+
+
+@real
+async def test_a_log_that_was_made_anew_far_behind_the_old_one_is_sealed_on(
+    log: FakeLog, audit_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies between the two was never there: it is sealed as lost, window by window, and verify says so."""
+    monkeypatch.setattr("auditor.seal_loop.MOST_SEQUENCES", 10)
+    await publish(log, 1, 2, 3)
+    await audited(fresh(log), audit_database)
+    await sealed(log, audit_database)
+    behind = Behind(log.broker, 5)
+    await publish(log, *range(100, 140))
+    await audited(fresh(log), audit_database)
+    connection = await asyncpg.connect(audit_database)
+    await connection.execute("DELETE FROM audit_message WHERE stream_sequence BETWEEN 5 AND 29")
+    await connection.close()
+    behind.oldest = 30
+
+    await sealed(behind, audit_database)
+
+    seals = [(each.from_sequence, each.to_sequence, each.messages) for each in checkpoints(log)]
+    assert [(1, 3, 3), (4, 13, 1)] == seals[:2]
+    assert 44 == seals[-1][1]
+    assert 0 == seals[2][2]
+    verdict = await verdict_on(audit_database, log)
+    assert {"the log lost this message before the audit had it"} == {each.what for each in verdict.findings}
+    assert (5, 25) == (verdict.findings[0].sequence, verdict.found)
+
+
+class Behind(FakeLog):
+    """A log that begins at a sequence, but for the checkpoints."""
+
+    def __init__(self, broker: Broker, oldest: int) -> None:
+        super().__init__(broker)
+        self.oldest = oldest
+
+    async def get(self, stream: str, sequence: int) -> Stored | None:
+        """See `Log.get`."""
+        return await super().get(stream, sequence) if sequence >= self.oldest else None
+
+    async def scan(
+        self, stream: str, subject: str, *, last_per_subject: bool = False, start: int = 1
+    ) -> AsyncGenerator[Stored, None]:
+        """See `Log.scan`."""
+        async for message in super().scan(
+            stream, subject, last_per_subject=last_per_subject, start=max(start, self.oldest)
+        ):
+            yield message
 
 
 @real

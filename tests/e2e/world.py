@@ -216,12 +216,12 @@ class World:
                 "SELECT (SELECT count(*) FROM audit_message) + (SELECT count(*) FROM audit_repeat)"
             )
             repeats = await self.database.fetchval("SELECT count(*) FROM audit_repeat")
-            return bool(rows == await self.messages_in_log() and repeats == 0)
+            distinct = await self.database.fetchval("SELECT count(DISTINCT stream_sequence) FROM audit_message")
+            # The log moves by itself at times: by a checkpoint of the audit, once a minute.
+            return bool(rows == distinct == await self.messages_in_log() and repeats == 0)
 
         await until(complete, "one audit row for each message", seconds)
-        distinct = await self.database.fetchval("SELECT count(DISTINCT stream_sequence) FROM audit_message")
-        assert distinct == await self.messages_in_log()
-        return int(distinct)
+        return int(await self.database.fetchval("SELECT count(*) FROM audit_message"))
 
     async def dead_letters(self) -> int:
         """How many messages the audit holds that could not be handled."""
