@@ -121,6 +121,8 @@ def _login(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: Path) ->
         server_name=cluster.get("tls-server-name") or "",
         proxy=cluster.get("proxy-url") or "",
         token_file=token_file,
+        # Whoever puts new tokens into a file puts new authorities into one, too.
+        ca_file=_path_of(cluster, "certificate-authority", folder) if secure and token_file else "",
     )
 
 
@@ -138,6 +140,11 @@ def _pem(part: Mapping[str, Any], name: str, folder: Path) -> str:
         except binascii.Error as error:
             raise ValueError(name) from error
     return _text(folder / part[name]) if part.get(name) else ""
+
+
+def _path_of(part: Mapping[str, Any], name: str, folder: Path) -> str:
+    """Return where a certificate stands; nothing when it stands in the configuration itself, which counts first."""
+    return str(folder / part[name]) if part.get(name) and not part.get(f"{name}-data") else ""
 
 
 def _text(path: Path) -> str:
