@@ -57,9 +57,11 @@ class Resync:
         self._patience = patience
 
     async def run(self) -> None:
-        """Check now and then; trouble with the API server is the watch loop's to tell."""
+        """Check now and then, while there is a watch; trouble with having one is the watch loop's to tell and heal."""
         while True:
             await asyncio.sleep(self._every * (1 - SPREAD + 2 * SPREAD * self._draw()))
+            if not self._watching.is_running():
+                continue
             try:
                 missed = await self.check()
             except (KubernautError, UnreadableError) as error:

@@ -76,7 +76,7 @@ async def both_views(cluster: Refusing, log: FakeLog, seconds: float) -> None:
                     correlations={},
                     dependency=Dependency("kubernetes"),
                     freshness=Dependency("fresh"),
-                    intervals=Intervals(),
+                    intervals=Intervals(resync=5.0, freshness=5.0),
                     teller="one",
                     say=SAY,
                     pace=Pace(),
@@ -99,7 +99,7 @@ async def both_views(cluster: Refusing, log: FakeLog, seconds: float) -> None:
     ],
 )
 def test_an_api_server_that_refuses_everything_is_asked_a_few_times_a_minute(refusal: Exception) -> None:
-    """Whatever it answers, each view asks ten times in the first minute and then every 15 to 30 s (F9)."""
+    """Each view asks ten times in the first minute and then every 15 to 30 s; its checks ask nothing more (F9)."""
 
     async def play() -> Refusing:
         cluster = Refusing()
