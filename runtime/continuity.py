@@ -34,7 +34,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def missing(self) -> int:
         """How many messages between the first and the last are not there."""
-        return max(0, self.last - self.first + 1 - self.messages)
+        return max(0, self.last - max(self.first, 1) + 1 - self.messages)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

@@ -81,6 +81,8 @@ class Publisher:
         while True:
             left = deadline - loop.time()
             try:
+                if why := self._closed():
+                    raise NoRespondersError(why)
                 reply = await self._request(
                     event.subject, event.data, headers=headers, seconds=min(_TRY_SECONDS, max(left, 0.1))
                 )

@@ -26,6 +26,11 @@ def seen(last: int = 10, *, first: int = 1, messages: int | None = None, created
     return Seen(created=created, first=first, last=last, messages=there)
 
 
+def test_a_stream_without_a_message_yet_lacks_none() -> None:
+    """The server says first 0, last 0; counted as a hole it would excuse a later one."""
+    assert 0 == Seen(created=MADE, first=0, last=0, messages=0).missing
+
+
 def record(last: int = 10, **fields: Any) -> Record:
     """What is remembered of it."""
     return Record(**{"created": MADE, "last": last, **fields})

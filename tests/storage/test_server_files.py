@@ -7,9 +7,11 @@ import shutil
 from contextlib import aclosing
 from pathlib import Path
 
+import msgspec
 import pytest
 import structlog
 
+from runtime.errors import UnavailableError
 from runtime.health import Dependency
 from runtime.nats_log import NatsLog
 from schemas.cloudevents import Event
@@ -72,3 +74,28 @@ async def test_a_damaged_file_beside_the_messages_costs_none_of_them(
     assert MESSAGES == len([message async for message in log.scan(LOG.name, READER.filters[0])])
     await log.close()
     await keep
+
+
+async def test_a_bit_that_turned_closes_the_log_for_every_process(fresh_nats: NatsServer, tmp_path: Path) -> None:
+    """The server goes on with what is left and says nothing; nobody writes to it, not even who starts now (F34)."""
+    health, later = Dependency("nats"), Dependency("nats")
+    log = NatsLog(fresh_nats.url, "test", health, structlog.get_logger())
+    keep = asyncio.create_task(log.keep())
+    await asyncio.wait_for(log.verified(), 60)
+    for number in range(MESSAGES):
+        event = Event(subject="kubernaut.outcome.u1", id=f"e/{number}", type="t", source="/test", data=b"{}")
+        await log.publish(event)
+
+    await fresh_nats.kill()
+    damage.turn_a_bit(damage.store_below(tmp_path))
+    await fresh_nats.start()
+
+    await eventually(lambda: "lost" in health.detail, seconds=60)
+    with pytest.raises(UnavailableError, match="was not stored"):
+        await log.publish(msgspec.structs.replace(event, id="e/new"))
+    other = NatsLog(fresh_nats.url, "other", later, structlog.get_logger())
+    keep_other = asyncio.create_task(other.keep())
+    await eventually(lambda: "lost" in later.detail, seconds=60)
+    for each, task in ((log, keep), (other, keep_other)):
+        await each.close()
+        await task
