@@ -259,6 +259,9 @@ async def test_a_namespace_that_is_deleted_in_mid_run_goes(stale: Staleness) -> 
     await until(gone, "the namespace is gone", 2 * PATIENCE)
     seen = await stale.log_is_true()
     assert seen[uid][-1][1]
-    await stale.world.audit_is_complete(PATIENCE)
-    rows = await stale.world.database.fetch("SELECT phase FROM workflow_run WHERE workflow_uid = $1", uid)
-    assert 1 == len(rows)
+
+    async def written_down() -> bool:
+        query = "SELECT phase FROM workflow_run WHERE workflow_uid = $1"
+        return len(await stale.world.database.fetch(query, uid)) == 1
+
+    await until(written_down, "the audit has the final row", PATIENCE)
