@@ -83,6 +83,8 @@ class Process(Owner):
         self.world = world
         self.kind = kind
         self.slot = slot
+        self.life = life
+        """In place of a number of the operating system's, which no seed repeats."""
         self.dead = False
         self.reaped = False
         self.log = SimLog(world.broker, self)

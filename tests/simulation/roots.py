@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -77,6 +78,7 @@ def connected(world: World) -> Iterator[None]:
         instead(bridge_root, "connect", _connect)
         instead(executor_root, "connect", _connect)
         instead(executor_root, "read_scale", lambda _environment: world.scenario.scale)
+        instead(os, "getpid", lambda: running().life)
         instead(time, "time", world.wall)
         instead(time, "time_ns", world.wall_ns)
         instead(auditor_root, "PostgresStore", _store)
