@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from runtime.ports import Published
 
+pytest.register_assert_rewrite("tests.e2e.world")  # its assertions speak wherever it is used from
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--containers`."""

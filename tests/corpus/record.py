@@ -17,9 +17,9 @@ from kubernaut.replay.again import make_again
 from kubernaut.replay.bundle_file import write
 from kubernaut.replay.from_log import record, uid_of
 from kubernaut.replay.recording import Chain
-from tests.e2e.conftest import a_world
 from tests.e2e.people import kubectl
 from tests.e2e.plays import PLAYS, Play, nobody
+from tests.e2e.system import a_world
 from tests.e2e.test_samples import FOLDER, WORKFLOWS
 from tests.e2e.world import World
 

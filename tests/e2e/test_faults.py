@@ -8,7 +8,7 @@ import pytest
 
 from kubernaut.local.kubernetes import API_SERVER
 from kubernaut.local.stack import StackOptions
-from tests.e2e.conftest import a_world
+from tests.e2e.system import a_world
 from tests.e2e.world import SERVICES, World, a_workflow, assert_each_step_once, ten_steps, until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="session")]

@@ -11,8 +11,8 @@ import pytest
 
 from kubernaut.local.stack import StackOptions
 from runtime.kinds import EXECUTIONS, WORKFLOWS
-from tests.e2e.conftest import a_world
 from tests.e2e.people import fact, kubectl, kubernaut, waits_until
+from tests.e2e.system import a_world
 from tests.e2e.world import NAMESPACE, World, a_step, a_workflow, until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="session")]

@@ -12,8 +12,8 @@ import pytest_asyncio
 
 from kubernaut.local.stack import StackOptions
 from runtime.spans import run_span, trace_of
-from tests.e2e.conftest import a_world
 from tests.e2e.people import kubernaut
+from tests.e2e.system import a_world
 from tests.e2e.world import World, a_step, a_workflow, until
 from tests.trace.receiver import Collector, Told, a_collector, flat, told
 

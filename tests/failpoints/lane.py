@@ -16,7 +16,7 @@ import msgspec
 from kubernaut.local.stack import StackOptions
 from runtime.failpoints import IN_TESTS, ORDERS, RECORD
 from runtime.kinds import WORKFLOWS
-from tests.e2e.conftest import a_world
+from tests.e2e.system import a_world
 from tests.e2e.world import NAMESPACE, World
 from tests.e2e.world import until as wait_until
 from tests.failpoints.cells import Cell

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from kubernaut.local.stack import StackOptions
-from tests.e2e.conftest import a_world
+from tests.e2e.system import a_world
 from tests.e2e.world import World
 
 

@@ -16,7 +16,7 @@ from kubernaut.local.services import AUDITOR, EXECUTOR, EXECUTOR_BRIDGE, SCHEDUL
 from kubernaut.local.stack import StackOptions
 from runtime.errors import NotFoundError
 from schemas.subjects import EVENT_STREAM, event
-from tests.e2e.conftest import a_world
+from tests.e2e.system import a_world
 from tests.e2e.world import NAMESPACE
 from tests.load.memory_limits import MIB, MemoryLimit, limited
 from tests.nats_server import administrator

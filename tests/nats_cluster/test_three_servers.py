@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from kubernaut.local.stack import StackOptions
 from runtime.errors import KubernautError
-from tests.e2e.conftest import a_world
+from tests.e2e.system import a_world
 from tests.e2e.world import World, a_workflow, assert_each_step_once, ten_steps, until
 from tests.nats_cluster.cluster import NAMES, Cluster
 

@@ -19,7 +19,7 @@ from runtime.kinds import EXECUTIONS, WORKFLOWS
 from runtime.nats_log import NatsLog
 from schemas.messages import WatchTold, decode
 from schemas.subjects import LOG, WATCH_STORY
-from tests.e2e.conftest import a_world
+from tests.e2e.system import a_world
 from tests.e2e.world import World, until
 from tests.stale.gate import Gate, Server, a_gate
 from tests.stale.pipe import Pipe, a_pipe

@@ -16,10 +16,7 @@ import pytest_asyncio
 from kubernaut.local.stack import LocalStack, StackOptions
 from runtime.cluster import connect
 from runtime.settings import Settings
-
-pytest.register_assert_rewrite("tests.e2e.world")
-
-from tests.e2e.world import InFlight, World  # noqa: E402 - after its assertions were made to speak
+from tests.e2e.world import InFlight, World
 
 
 @asynccontextmanager

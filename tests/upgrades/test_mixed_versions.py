@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from kubernaut.local.services import AUDITOR, EXECUTOR, EXECUTOR_BRIDGE, SCHEDULER, WATCHER
 from kubernaut.local.stack import StackOptions
-from tests.e2e.conftest import a_world
+from tests.e2e.system import a_world
 from tests.e2e.world import World, a_step, a_workflow, assert_each_step_once, ten_steps, until
 from tests.upgrades.releases import code_of, releases
 

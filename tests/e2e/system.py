@@ -1,0 +1,53 @@
+"""A whole system and the eyes on it: real etcd, kube-apiserver, nats-server, PostgreSQL, the four services."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+import asyncpg
+
+from kubernaut.local.stack import LocalStack, StackOptions
+from runtime.cluster import connect
+from runtime.nats_scan import scan
+from runtime.settings import Settings
+from schemas.subjects import EVENT_STREAM, EVENTS
+from tests.e2e.world import InFlight, World
+from tests.nats_server import administrator
+from tests.public_events import check_public
+
+
+@asynccontextmanager
+async def a_world(options: StackOptions) -> AsyncIterator[World]:
+    """Start a stack and the eyes on it; end all of it."""
+    async with LocalStack(options) as stack:
+        assert stack.nats_url
+        cluster = await connect(Settings(nats_url=stack.nats_url, kubeconfig=str(stack.kubeconfig)))
+        database = await asyncpg.connect(stack.database_url)
+        watch = InFlight(cluster)
+        following = asyncio.create_task(watch.follow())
+        try:
+            await asyncio.wait_for(watch.watching.wait(), 60)
+            yield World(stack, cluster, database, watch)
+            if following.done():
+                following.result()  # says why the watch ended
+            await public_events_are_as_promised(stack.nats_url)
+        finally:
+            following.cancel()
+            await database.close()
+            await cluster.close()
+
+
+async def public_events_are_as_promised(nats_url: str) -> None:
+    """Every event that the system told fits the schemas, and each run's follow one another without a gap."""
+    ordinals: dict[str, int] = {}
+    async with (
+        administrator(nats_url) as connection,
+        aclosing(scan(connection, EVENT_STREAM.name, EVENTS, last_per_subject=False, start=1)) as events,
+    ):
+        async for event in events:
+            check_public(event.subject, event.headers, event.data)
+            uid, ordinal = event.subject.split(".")[3], int(event.headers["ce-ordinal"])
+            assert ordinal == ordinals.get(uid, -1) + 1, f"event {event.sequence} of {uid}"
+            ordinals[uid] = ordinal
