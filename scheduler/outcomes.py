@@ -30,8 +30,10 @@ def take_execution(draft: Draft, seen: Execution) -> bool:
     state = commanding.current(draft, seen.step, seen.purpose)
     if seen.attempt in {state.abandoned, *state.lost} - {0}:
         _take_abandoned(draft, state, seen)
-    elif seen.attempt > state.attempt or (seen.attempt == state.attempt and state.execution_uid not in {"", seen.uid}):
+    elif seen.attempt > state.attempt:
         return False
+    elif seen.attempt == state.attempt and state.execution_uid not in {"", seen.uid}:
+        return _take_second(draft, state, seen)
     elif seen.attempt == state.attempt and seen.version > state.execution_version and state.phase == "executing":
         _advance(draft, state, seen)
     return True
@@ -45,11 +47,29 @@ def _is_known(draft: Draft, number: int, purpose: Purpose) -> bool:
 
 def _take_abandoned(draft: Draft, state: StepState | SideState, seen: Execution) -> None:
     """An execution that nobody waits for any more has shown up: it must not go on."""
-    hold = not commanding.idempotent(_action_of(draft, seen)) and seen.purpose != "dry_run"
     if seen.attempt == state.abandoned:
         commanding.put(draft, state, seen.purpose, abandoned=0)
     else:
         commanding.put(draft, state, seen.purpose, lost=tuple(each for each in state.lost if each != seen.attempt))
+    _send_away(draft, seen)
+
+
+def _take_second(draft: Draft, state: StepState | SideState, seen: Execution) -> bool:
+    """A create that was on its way twice has made the execution anew, once the first was gone: it must not go on.
+
+    False when it only looks like one: under another name it is somebody's copy, and none of ours.
+    """
+    if seen.name != commanding.name_of(draft, state, seen.purpose):
+        return False
+    if seen.uid != state.second and not seen.gone:
+        commanding.put(draft, state, seen.purpose, second=seen.uid)
+        _send_away(draft, seen)
+    return True
+
+
+def _send_away(draft: Draft, seen: Execution) -> None:
+    """End an execution that nobody waits for, or let go of one that has ended or is about to be gone."""
+    hold = not commanding.idempotent(_action_of(draft, seen)) and seen.purpose != "dry_run"
     if seen.gone:
         return
     if not seen.ending and not seen.deleting:

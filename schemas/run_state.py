@@ -50,6 +50,8 @@ class StepState(msgspec.Struct, frozen=True, array_like=True):
     """Attempts before that one that were given up in the same way and have not shown up either."""
     leaving: bool = False
     """The execution was seen being deleted, by whomever; it may stay for long, if others hold it."""
+    second: str = ""
+    """Uid of an execution of the newest attempt that came after its own one was gone; it was sent away."""
 
 
 class SideState(msgspec.Struct, frozen=True, array_like=True):
@@ -78,6 +80,8 @@ class SideState(msgspec.Struct, frozen=True, array_like=True):
     lost: tuple[int, ...] = ()
     """As in StepState."""
     leaving: bool = False
+    """As in StepState."""
+    second: str = ""
     """As in StepState."""
 
 

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from schemas.messages import AlertFired, CheckReported, CommandRefused, DeleteWorkflow, ReleaseExecution, TimerDue
+from schemas.messages import (
+    AlertFired,
+    CheckReported,
+    CommandRefused,
+    DeleteExecution,
+    DeleteWorkflow,
+    ReleaseExecution,
+    TimerDue,
+)
 from tests.scheduler.builders import UID, Run, a_step, a_workflow, definition_of
 
 POD = {"action": "restart_pod", "parameters": {"pod": "checkout-1", "namespace": "shop"}}
@@ -308,3 +316,41 @@ def test_a_held_execution_that_shows_up_while_it_is_being_deleted_is_let_go_when
 
     assert "failed" == run.phases()[1]
     assert ReleaseExecution(name="leak-step-1", uid="execution-1-1", step=1) in run.last.commands
+
+
+@pytest.mark.parametrize("purpose", ["execute", "dry_run"])
+def test_an_execution_that_was_created_once_more_after_the_first_was_gone_is_ended(purpose: str) -> None:
+    """Its create was on its way twice, and the name was free again: it must not go on, and is ended once."""
+    run = Run(a_workflow(a_step(1, **POD), executionStrategy={"dryRunFirst": purpose == "dry_run"}))
+    hold = purpose == "execute"
+    run.end(1, "failed", purpose=purpose)
+
+    run.see(1, uid="another", purpose=purpose)
+
+    name = "leak-step-1" if purpose == "execute" else "leak-step-1-dryrun"
+    ended = DeleteExecution(name=name, uid="another", step=1, hold=hold, purpose=purpose)
+    assert [ended] == [each for each in run.last.commands if isinstance(each, DeleteExecution)]
+    version = run.last.version
+    run.end(1, "executing", uid="another", purpose=purpose)
+    assert version == run.last.version
+
+
+def test_one_that_ends_by_itself_before_that_is_let_go() -> None:
+    """It is held, and nobody else would take the finalizer off."""
+    run = Run(a_workflow(a_step(1, **POD)))
+    run.end(1, "failed")
+
+    run.end(1, "completed", uid="another")
+
+    assert [ReleaseExecution(name="leak-step-1", uid="another", step=1)] == list(run.last.commands)
+
+
+def test_one_that_is_gone_already_asks_for_nothing() -> None:
+    """Its tombstone is old news."""
+    run = Run(a_workflow(a_step(1, **POD)))
+    run.end(1, "failed")
+    version = run.last.version
+
+    run.end(1, "completed", uid="another", deleted=True)
+
+    assert version == run.last.version

@@ -54,12 +54,13 @@ def test_an_execution_of_an_attempt_before_this_one_is_old_news() -> None:
     assert 0 == strangers(run, Execution(**{f: getattr(first, f) for f in first.__struct_fields__} | {"version": 999}))
 
 
-def test_an_execution_of_another_uid_is_a_stranger() -> None:
-    """The one that was observed first is the step's."""
+def test_a_copy_of_an_execution_under_another_name_is_a_stranger() -> None:
+    """The one that was observed first is the step's; somebody else's object is not ours to end."""
     run = Run(a_workflow(a_step(1), a_step(2)))
     run.see(1)
+    copy = run.execution(1, "executing", uid="another")
 
-    assert 1 == strangers(run, run.execution(1, "completed", uid="another"))
+    assert 1 == strangers(run, Execution(**{f: getattr(copy, f) for f in copy.__struct_fields__} | {"name": "a-copy"}))
 
 
 def test_an_execution_of_a_run_that_has_no_steps_yet_is_a_stranger() -> None:

@@ -39,6 +39,8 @@ def lost(before: Any, after: Any, path: str = "") -> list[str]:
     """Which values of `before` are missing or other in `after`."""
     if isinstance(before, dict) and isinstance(after, dict):
         return [each for key, value in before.items() for each in lost(value, after.get(key), f"{path}.{key}")]
+    if isinstance(before, list) and isinstance(after, list) and len(before) <= len(after):  # states grow at their end
+        return [each for place, value in enumerate(before) for each in lost(value, after[place], f"{path}[{place}]")]
     return [] if before == after else [path]
 
 
