@@ -24,15 +24,14 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.asyncio(lo
 
 
 def careless(canaries: dict[str, Canary]) -> dict[str, Any]:
-    """A workflow with secrets in its variables, parameters, expressions and annotations."""
+    """A workflow with secrets in its variables, parameters, descriptions and annotations."""
     of = {place: each.text for place, each in canaries.items()}
     config = {f"setting{n}": of[f"parameter-{n}"] for n in range(8)}
     told = a_step(1, parameters={"message": f"deploy with {of['parameter-0']}"}, description=of["parameter-1"])
     custom = a_step(2, 1, action="custom", parameters={"actionType": "probe", "config": config})
-    wrong = a_step(3, 2, skipIf=f'variables.v0 == "{canaries["variable-0"].core}" && token == "x"', criticalStep=False)
     variables = {f"v{n}": of[f"variable-{n}"] for n in range(8)}
     workflow = a_workflow(
-        "careless", [told, custom, wrong][:2], definition={"variables": variables}, simulate={"all-steps": "hang"}
+        "careless", [told, custom], definition={"variables": variables}, simulate={"all-steps": "hang"}
     )
     workflow["metadata"]["annotations"] |= {f"note.example.com/{n}": of[f"annotation-{n}"] for n in range(8)}
     return workflow
