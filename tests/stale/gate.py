@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     """From an event of a watch and its line to the lines that get through."""
     Refuse = Callable[[web.Request], web.Response | None]
 
-_ALONG = ("Accept", "Content-Type", "User-Agent")
+_ALONG = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
 class CutError(Exception):
