@@ -92,7 +92,7 @@ def test_the_real_kubectl_finds_the_plugin(path: dict[str, str]) -> None:
     assert plain.startswith("Usage: kubernaut pause [OPTIONS] NAME")
     assert "  kubernaut pause node-drain\n" in plain
     offered = {line.split("\t")[0] for line in completions.splitlines()[:-1]}
-    assert {"reject", "replay", "resume", "retry", "rerun"} == offered
+    assert {"recover", "reject", "replay", "resume", "retry", "rerun"} == offered
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
