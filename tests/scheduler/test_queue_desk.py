@@ -13,7 +13,7 @@ from runtime.ports import Published, Stored
 from scheduler.queue_desk import SUBJECT, TOGETHER, Desk, admissions, decode_queue
 from schemas import subjects
 from schemas.cloudevents import Event
-from schemas.messages import Cause, Decision, WorkflowRef
+from schemas.messages import TYPE_OF, Cause, Decision, QueueDecided, WorkflowRef
 from schemas.queue_state import QueueEntry, QueueState
 from schemas.run_state import RunState
 from schemas.workflow_status import Phase
@@ -279,10 +279,19 @@ async def test_a_raised_limit_takes_effect_when_the_sweep_comes_by() -> None:
     assert (2, (("a", "b"), ("c",))) == (head(log).limit, names(head(log)))
 
 
-async def test_a_queue_that_cannot_be_read_keeps_everyone_waiting_and_says_so() -> None:
+@pytest.mark.parametrize(
+    ("version", "body"),
+    [
+        pytest.param("v1", b'{"version": 1, "state": 5}', id="of a form that is not known here"),
+        pytest.param("v2", b"{}", id="of a type that only a newer scheduler knows"),
+    ],
+)
+async def test_a_queue_that_cannot_be_read_keeps_everyone_waiting_and_says_so(version: str, body: bytes) -> None:
     """Nobody may decide what came after a decision that nobody understands."""
     log = FakeLog()
-    log.broker.put("KUBERNAUT", SUBJECT, {}, b"{}")
+    kind = f"{TYPE_OF[QueueDecided].rpartition('.')[0]}.{version}"
+    headers = {"ce-id": "q", "ce-type": kind, "ce-source": "/test", "ce-specversion": "1.0"}
+    log.broker.put("KUBERNAUT", SUBJECT, headers, body)
 
     with pytest.raises(UnavailableError, match=r"queue of runs \(sequence 1\) cannot be read"):
         await Desk(log, LOGGER, 1).ask(an_entry("a"), WHY)

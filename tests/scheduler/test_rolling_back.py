@@ -615,13 +615,13 @@ def test_ten_failed_rollbacks_are_named_at_most() -> None:
 
 
 def test_old_news_of_a_rollback_change_nothing() -> None:
-    """Repeats, older versions, and those of another object of that name."""
+    """Repeats, older versions, and those of somebody's copy."""
     run = rolling_back(undone(1), undone(2), broken(3, 1, 2), last=3)
     seen = run.execution(1, purpose="rollback")
     run.take(seen)
 
     assert run.take(seen) is None
-    assert run.take(run.execution(1, "completed", purpose="rollback", uid="another")) is None
+    assert run.take(run.execution(1, "completed", purpose="rollback", uid="x", metadata={"name": "copy"})) is None
     assert "executing" == sides(run)[1]
 
 

@@ -55,7 +55,7 @@ def test_a_stranger_is_named_although_others_led_to_a_decision() -> None:
     """It is held against the newest state then."""
     run = Run(a_workflow(a_step(1), a_step(2)))
     run.see(1)
-    foreign, own = run.input(run.execution(1, uid="another")), run.input(run.execution(2))
+    foreign, own = run.input(run.execution(1, uid="another", metadata={"name": "a-copy"})), run.input(run.execution(2))
 
     verdict = decide(run.plan, run.last, [foreign, own])
 
