@@ -89,10 +89,8 @@ class InFlight:
                     version = found["metadata"]["resourceVersion"]
                     if event.type != "BOOKMARK":
                         self._note(found, gone=event.type == "DELETED")
-            except GoneError:
-                if self.uids:
-                    raise  # what came in between is not known
-                version = await self._list()  # the server's cache of a kind that is new begins after the list
+            except GoneError:  # a server that was started again knows no version before that
+                version = await self._list()
             except KubernautError:
                 await asyncio.sleep(0.2)
 
@@ -105,6 +103,7 @@ class InFlight:
                 await asyncio.sleep(0.2)
             else:
                 break
+        self._running.clear()
         for each in page.items:
             self._note(msgspec.json.decode(each), gone=False)
         self.watching.set()

@@ -310,13 +310,15 @@ def test_an_execution_that_is_not_ours_is_a_stranger(change: dict[str, Any]) -> 
     assert (foreign,) == tuple(each.fact for each in verdict.strangers)
 
 
-def test_an_execution_made_again_under_the_same_name_by_somebody_else_is_a_stranger() -> None:
+def test_an_execution_made_again_under_the_same_name_ends_no_step() -> None:
     """The uid that was observed first is the step's."""
     run = Run(a_workflow())
     run.take(run.execution(1))
 
-    assert run.take(run.execution(1, "completed", uid="another")) is None
-    assert "executing" == run.last.state.phase
+    run.take(run.execution(1, "completed", uid="another"))
+
+    assert {1: "executing"} == run.phases()
+    assert "execution-1-1" == run.last.state.steps[0].execution_uid
 
 
 def test_facts_that_wait_together_make_one_decision() -> None:
