@@ -17,7 +17,7 @@ import msgspec
 
 from kubernaut.local.stack import LocalStack
 from runtime.cluster import ClusterClient
-from runtime.errors import GoneError, KubernautError
+from runtime.errors import ConflictError, GoneError, KubernautError
 from runtime.kinds import EXECUTIONS, WORKFLOWS
 from runtime.ports import Object, Resource
 from schemas.execution import TERMINAL_PHASES as ENDED_EXECUTION
@@ -139,6 +139,16 @@ class World:
     async def get(self, name: str) -> Object:
         """Read a workflow."""
         return await self.cluster.get(WORKFLOWS, NAMESPACE, name)
+
+    async def write_status(self, resource: Resource, name: str, status: Object) -> None:
+        """Write a status over whatever is there, whoever else writes it too."""
+        while True:
+            found = await self.cluster.get(resource, NAMESPACE, name)
+            try:
+                await self.cluster.replace_status(resource, NAMESPACE, name, found | {"status": status})
+            except ConflictError:
+                continue
+            return
 
     async def status(self, name: str) -> dict[str, Any]:
         """Read a workflow's status."""

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from kubernaut.__main__ import main
 from runtime.kinds import EVENTS, EXECUTIONS
 from schemas import subjects
-from tests.e2e.world import NAMESPACE, SERVICES, World, a_step, a_workflow, until
+from tests.e2e.world import SERVICES, World, a_step, a_workflow, until
 from tests.hostile.canaries import Canary, forty
 from tests.hostile.test_poison import stored
 from tests.nats_server import administrator
@@ -40,8 +40,7 @@ def careless(canaries: dict[str, Canary]) -> dict[str, Any]:
 async def report(world: World, name: str, status: dict[str, Any]) -> None:
     """Tell how an execution went, as an executor that is careless."""
     await until(lambda: _has_status(world, name), f"{name} is carried out", 60)
-    found = await world.cluster.get(EXECUTIONS, NAMESPACE, name)
-    await world.cluster.replace_status(EXECUTIONS, NAMESPACE, name, found | {"status": status})
+    await world.write_status(EXECUTIONS, name, status)
 
 
 async def _has_status(world: World, name: str) -> bool:

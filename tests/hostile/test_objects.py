@@ -153,11 +153,9 @@ async def test_executions_forged_with_our_labels_and_owners_change_no_run(attack
     uid = (await attacked.get(name))["metadata"]["uid"]
     for number, owner in enumerate((uid, "00000000-0000-4000-8000-000000000000")):
         body = an_execution(f"forged-{number}", name, owner, ref=uid)
-        made = await attacked.cluster.create(EXECUTIONS, NAMESPACE, body)
+        await attacked.cluster.create(EXECUTIONS, NAMESPACE, body)
         status = {"phase": "completed", "executionResults": {"success": True}}
-        await attacked.cluster.replace_status(
-            EXECUTIONS, NAMESPACE, body["metadata"]["name"], made | {"status": status}
-        )
+        await attacked.write_status(EXECUTIONS, body["metadata"]["name"], status)
 
     statuses = await attacked.all_end([name], 120)
 
