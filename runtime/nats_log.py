@@ -252,7 +252,11 @@ class NatsLog:
         """
         before = await self.continuity.recollect()
         answers = {stream.name: await self._info(stream.name) for stream in STREAMS}
-        await self.continuity.judge(before, {name: seen_in(answer) for name, answer in answers.items()})
+        try:
+            await self.continuity.judge(before, {name: seen_in(answer) for name, answer in answers.items()})
+        except UnavailableError as error:  # what was seen cannot be noted; the streams that people know say more
+            told = self._publisher.refusals.told(asyncio.get_running_loop().time())
+            raise UnavailableError(f"{told}; {error}" if told else str(error)) from error
         for name, answer in answers.items():
             config = _INFOS.decode(answer).config
             self._direct[name] = config.allow_direct and config.num_replicas == 1
