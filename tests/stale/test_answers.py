@@ -246,7 +246,7 @@ async def test_a_namespace_that_is_deleted_in_mid_run_goes(stale: Staleness) -> 
         found = await cluster.get(WORKFLOWS, name, "in-mid-run")
         return bool(found.get("status", {}).get("currentStep", 0) > 1)
 
-    await until(under_way, "the run is past its first step", PATIENCE)
+    await until(under_way, "the run is past its first step", 2 * PATIENCE)
     await cluster.delete(NAMESPACES, "", name, uid=made["metadata"]["uid"])
 
     async def gone() -> bool:
