@@ -20,7 +20,16 @@ from tests.public_events import check_public
 
 @asynccontextmanager
 async def a_world(options: StackOptions) -> AsyncIterator[World]:
-    """Start a stack and the eyes on it; end all of it."""
+    """Start a stack and the eyes on it, hold its public events against what is promised, end all of it."""
+    async with a_system(options) as world:
+        yield world
+        assert world.stack.nats_url
+        await public_events_are_as_promised(world.stack.nats_url)
+
+
+@asynccontextmanager
+async def a_system(options: StackOptions) -> AsyncIterator[World]:
+    """Start a stack and the eyes on it; without a look at the public events, which may be lost where storage is."""
     async with LocalStack(options) as stack:
         assert stack.nats_url
         cluster = await connect(Settings(nats_url=stack.nats_url, kubeconfig=str(stack.kubeconfig)))
@@ -32,7 +41,6 @@ async def a_world(options: StackOptions) -> AsyncIterator[World]:
             yield World(stack, cluster, database, watch)
             if following.done():
                 following.result()  # says why the watch ended
-            await public_events_are_as_promised(stack.nats_url)
         finally:
             following.cancel()
             await database.close()

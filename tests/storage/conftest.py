@@ -6,37 +6,14 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import asyncpg
 import pytest
 import pytest_asyncio
 
-from kubernaut.local.stack import LocalStack, StackOptions
-from runtime.cluster import connect
-from runtime.settings import Settings
-from tests.e2e.world import InFlight, World
-
-
-@asynccontextmanager
-async def a_system(options: StackOptions) -> AsyncIterator[World]:
-    """Start a stack and the eyes on it; unlike `a_world`, without a look at the public events, which may be lost."""
-    async with LocalStack(options) as stack:
-        assert stack.nats_url
-        cluster = await connect(Settings(nats_url=stack.nats_url, kubeconfig=str(stack.kubeconfig)))
-        database = await asyncpg.connect(stack.database_url)
-        watch = InFlight(cluster)
-        following = asyncio.create_task(watch.follow())
-        try:
-            await asyncio.wait_for(watch.watching.wait(), 60)
-            yield World(stack, cluster, database, watch)
-            if following.done():
-                following.result()  # says why the watch ended
-        finally:
-            following.cancel()
-            await database.close()
-            await cluster.close()
+from kubernaut.local.stack import StackOptions
+from tests.e2e.system import a_system
+from tests.e2e.world import World
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
