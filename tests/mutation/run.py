@@ -1,4 +1,4 @@
-"""Try every mutant of the modules asked for, and compare those that no test kills with survivors.toml.
+"""Try every mutant of the modules asked for, and compare those that no test kills with the list (survivors.py).
 
 Ends with 1 when a mutant survives that has no reason there, or when a reason is given for one that does not survive.
 """
@@ -35,7 +35,10 @@ EXAMPLES: Final = "20"
 
 
 def main(modules: list[str]) -> int:
-    """Return 0 when every mutant of these modules, by default of the core, was killed or survives for a reason."""
+    """Return 0 when every mutant of these modules, by default of the core, was killed or survives for a reason.
+
+    `module::function` asks for the mutants of one function only.
+    """
     began = time.monotonic()
     os.environ["EXAMPLES"] = EXAMPLES
     folder = Path("tests/scheduler")
@@ -50,18 +53,26 @@ def main(modules: list[str]) -> int:
     return 0 if all(right) and not known.failing else 1
 
 
-def _judge(module: str, known: Reach) -> bool:
+def _judge(asked: str, known: Reach) -> bool:
     """Tell how the mutants of a module fared: whether each was killed or lives for a reason, and no reason is idle."""
     began = time.monotonic()
-    changes = list(changes_of(module, Path(module).read_text()))
-    listed = {mutant for each in survivors() for mutant in each.mutants() if mutant.module == module}
+    module, _, function = asked.partition("::")
+    changes = [
+        change for change in changes_of(module, Path(module).read_text()) if function in ("", change.mutant.function)
+    ]
+    listed = {
+        mutant
+        for each in survivors()
+        for mutant in each.mutants()
+        if mutant.module == module and function in ("", mutant.function)
+    }
     fates = _fates(changes, known, listed)
     count = Counter(fates)
     alive = {change.mutant for change, fate in zip(changes, fates, strict=True) if fate == "survived"}
     worded = {mutant for mutant in alive - listed if is_wording(mutant)}
     unexplained, idle = sorted(alive - listed - worded), sorted(listed - alive)
     print(
-        f"{module}: {len(changes)} mutants, {count['killed']} killed, {count['endless']} endless, "
+        f"{asked}: {len(changes)} mutants, {count['killed']} killed, {count['endless']} endless, "
         f"{len(alive & listed)} with a reason, {len(worded)} only reworded, {len(unexplained)} unexplained, "
         f"in {time.monotonic() - began:.0f} s"
     )

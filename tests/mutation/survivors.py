@@ -1,4 +1,7 @@
-"""The mutants of the pure core that no test kills, each with the reason: what survivors.toml holds, as values.
+"""The mutants of the pure core that no test kills, each with the reason: what the files in survivors/ hold, as values.
+
+`make mutants` fails for any other that survives, and for any of these that does not. Left out are mutants of mere
+wording (`is_wording`).
 
 A mutant is known by what it does to which function, not by a number, so that an edit elsewhere does not rename it.
 """
@@ -12,7 +15,8 @@ from typing import Final
 
 import msgspec
 
-LIST: Final = Path(__file__).with_name("survivors.toml")
+FOLDER: Final = Path(__file__).with_name("survivors")
+"""A file for each module that has some."""
 _TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*"|' r"'(?:[^'\\]|\\.)*'")
 
 
@@ -29,22 +33,29 @@ class Mutant(msgspec.Struct, frozen=True, order=True):
 
 
 class Survivor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An entry of the list: one line of a function, what it may become unnoticed, and why that is right."""
+    """An entry: one line of a function, what it may become unnoticed, and why that is right."""
 
-    module: str
     function: str
     was: str
     becomes: list[str]
     reason: str
+    module: str = ""
+    """Said once in its file."""
 
     def mutants(self) -> set[Mutant]:
         """Return the mutants that the reason speaks of."""
         return {Mutant(self.module, self.function, self.was, each) for each in self.becomes}
 
 
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    module: str
+    survivor: list[Survivor]
+
+
 def survivors() -> list[Survivor]:
-    """Return the list. Raises msgspec.ValidationError when an entry lacks something."""
-    return msgspec.convert(tomllib.loads(LIST.read_text())["survivor"], list[Survivor])
+    """Return all entries. Raises msgspec.ValidationError when one lacks something."""
+    files = [msgspec.convert(tomllib.loads(file.read_text()), _File) for file in sorted(FOLDER.glob("*.toml"))]
+    return [msgspec.structs.replace(each, module=file.module) for file in files for each in file.survivor]
 
 
 def on_one_line(text: str) -> str:
