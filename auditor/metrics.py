@@ -8,7 +8,11 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from runtime.metrics import REGISTRY
 
-ROWS: Final = Counter("kubernaut_audit_rows_total", "Messages stored, each once", registry=REGISTRY)
+ROWS: Final = Counter(
+    "kubernaut_audit_rows_total",
+    "Messages stored, each once; a commit whose answer was lost is not counted",
+    registry=REGISTRY,
+)
 REPEATS: Final = Counter(
     "kubernaut_audit_repeats_total",
     "Messages of the log with an event id that was there before: published twice, or forged",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,12 +10,13 @@ import pytest_asyncio
 
 from schemas.cloudevents import Event, to_headers
 from tests.fakes.broker import Broker
+from tests.last_words import last_words
 from tests.nats_server import NatsServer, running_nats
 from tests.parts import address_of
 from tests.public_events import check_public
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Generator, Iterator
     from pathlib import Path
 
     from runtime.ports import Published
@@ -38,6 +40,15 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a test that fails what the services said last."""
+    report = yield
+    if report.failed and item.get_closest_marker("real"):
+        report.sections.extend(last_words())
+    return report
+
+
 @pytest.fixture(scope="session", autouse=True)
 def public_events_are_as_promised() -> Iterator[None]:
     """Every public event that any test publishes on a fake log fits the schemas that outside programs get."""
@@ -55,6 +66,14 @@ def public_events_are_as_promised() -> Iterator[None]:
         patch.setattr(Broker, "store", checked)
         yield
     assert not problems, problems[0]
+
+
+@pytest.fixture(autouse=True)
+def environment_is_left_as_it_was() -> Iterator[None]:
+    """No test sets a variable for those after it: each program that they start would inherit it."""
+    before = {**os.environ, "PYTEST_CURRENT_TEST": ""}
+    yield
+    assert before == {**os.environ, "PYTEST_CURRENT_TEST": ""}
 
 
 @pytest.fixture(scope="session")

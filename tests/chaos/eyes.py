@@ -22,6 +22,7 @@ from tests.chaos.faults import SERVICES
 from tests.chaos.journal import Journal
 from tests.chaos.load import make_namespace
 from tests.chaos.truth import Truth
+from tests.last_words import kept_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -127,7 +128,8 @@ async def watched(options: StackOptions) -> AsyncIterator[Eyes]:
         try:
             await asyncio.wait_for(journal.watching.wait(), 60)
             await make_namespace(cluster)
-            yield eyes
+            with kept_in(stack.logs):
+                yield eyes
             for task in tasks:
                 if task.done():
                     task.result()  # says why nothing was seen any more

@@ -14,6 +14,7 @@ from runtime.nats_scan import scan
 from runtime.settings import Settings
 from schemas.subjects import EVENT_STREAM, EVENTS
 from tests.e2e.world import InFlight, World
+from tests.last_words import kept_in
 from tests.nats_server import administrator
 from tests.public_events import check_public
 
@@ -38,7 +39,8 @@ async def a_system(options: StackOptions) -> AsyncIterator[World]:
         following = asyncio.create_task(watch.follow())
         try:
             await asyncio.wait_for(watch.watching.wait(), 60)
-            yield World(stack, cluster, database, watch)
+            with kept_in(stack.logs):
+                yield World(stack, cluster, database, watch)
             if following.done():
                 following.result()  # says why the watch ended
         finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from kubernaut.local.services import SERVICES
 from kubernaut.local.stack import StackOptions
 from runtime.failpoints import IN_TESTS, ORDERS, RECORD
 from runtime.kinds import WORKFLOWS
@@ -44,22 +44,15 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 @contextlib.asynccontextmanager
 async def a_matrix(home: Path, told: Callable[[Result], None] = lambda _: None) -> AsyncIterator[Matrix]:
     """Start a system of one of each service, whose parts live in `home`, and run every play once without faults."""
-    before = {name: os.environ.get(name) for name in ENVIRONMENT}
-    os.environ.update(ENVIRONMENT)
-    try:
-        async with a_world(StackOptions(name="failpoints", home=home, audit_log=True)) as world:
-            records = home / "passings"
-            records.mkdir()
-            await refuse_some(world)
-            matrix = Matrix(world, records, told)
-            await matrix.take_references()
-            yield matrix
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    environments = {service.name: ENVIRONMENT for service in SERVICES}
+    options = StackOptions(name="failpoints", home=home, audit_log=True, environments=environments)
+    async with a_world(options) as world:
+        records = home / "passings"
+        records.mkdir()
+        await refuse_some(world)
+        matrix = Matrix(world, records, told)
+        await matrix.take_references()
+        yield matrix
 
 
 class Matrix:

@@ -12,7 +12,7 @@ from tests.e2e.system import a_world
 from tests.e2e.world import World
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def attacked(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """The system, one of each service."""
     home = tmp_path_factory.mktemp("attacked")

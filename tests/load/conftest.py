@@ -19,7 +19,7 @@ DISK: Final = 512 * MIB
 """Some five times what all tests together store."""
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Loaded, SmallDisk | str]]:
     """The system, with few places for runs, so that a little is beyond what it can do at once; and the disk of NATS.
 
@@ -35,13 +35,13 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tupl
             yield found, disk
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def loaded(system: tuple[Loaded, SmallDisk | str]) -> Loaded:
     """The system that all load tests share."""
     return system[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def disk(system: tuple[Loaded, SmallDisk | str]) -> SmallDisk:
     """The disk of NATS."""
     if isinstance(system[1], str):

@@ -16,7 +16,7 @@ from tests.e2e.system import a_system
 from tests.e2e.world import World
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """The system, one of each service."""
     home: Path = tmp_path_factory.mktemp("storage")

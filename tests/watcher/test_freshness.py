@@ -108,7 +108,7 @@ def test_a_frozen_watch_is_found_healed_and_given_up_and_then_the_view_is_not_re
             world.cluster.put(WORKFLOWS, a_workflow("unseen", labels={"n": "3"}))
             await asyncio.sleep(ONE_CHECK)
             assert (3, 1) == (world.stale, len(world.watcher.freshness.reasons))
-            assert "changes were never told" in world.watcher.freshness.detail
+            assert "changes were never told" in world.watcher.freshness.reasons[0]
             assert last_versions(world.log) == real_versions(world.cluster)
 
             world.cluster.thaw()

@@ -1,0 +1,1 @@
+"""The whole system from outside. A package, so that its system ends with it."""

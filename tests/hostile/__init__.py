@@ -1,0 +1,1 @@
+"""Hostile input. A package, so that its system ends with it."""

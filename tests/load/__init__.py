@@ -1,0 +1,1 @@
+"""Load beyond capacity. A package, so that its system ends with it."""

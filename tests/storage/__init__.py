@@ -1,0 +1,1 @@
+"""Storage trouble. A package, so that its system ends with it."""
