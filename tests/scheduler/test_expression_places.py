@@ -115,6 +115,7 @@ def test_operators_give_what_cel_says(text: str, value: Any) -> None:
         ("[1, 2].filter(i, i > 1)", 20),
         ("[1, 2].map(i, i > 1, i)", 20),
         ("variables.odd < 'y'", 10),
+        ("variables.odd", 10),
         ("(variables.odd + variables.odd).size()", 20),
         ("variables.odd.contains(variables.odd)", 20),
     ],

@@ -12,12 +12,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scheduler.cel.limits import MOST_COST
-from scheduler.expressions import Budget, ExpressionError, evaluate, holds, problem
+from scheduler.expressions import Budget, ExpressionError, Scope, evaluate, holds, problem
 from tests.scheduler.scopes import a_scope, a_step_seen
 
 SCALED = a_step_seen(result={"scaleResult": {"replicas": 4}, "items": [3, 1, 2], "none": None, "map": {"b": 1, "a": 2}})
 FAILED = a_step_seen("failed", error="no quota", attempts=3)
 SCOPE = a_scope(SCALED, FAILED, env="prod", count="5", text="checkout-7")
+
+
+def wrong_in(text: str, scope: Scope = SCOPE) -> str:
+    """The error of an expression that gives no value."""
+    with pytest.raises(ExpressionError) as raised:
+        evaluate(text, scope)
+    return str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -136,14 +143,36 @@ def test_an_error_names_the_expression_the_place_and_what_is_wrong(text: str, me
     assert message in str(raised.value)
 
 
-def test_a_long_expression_is_shown_in_part() -> None:
+@pytest.mark.parametrize(("characters", "more"), [(80, ""), (81, "…"), (200, "…")])
+def test_a_long_expression_is_shown_in_part(characters: int, more: str) -> None:
     """80 characters of it."""
-    text = "variables.nope == '" + "x" * 200 + "'"
+    text = "variables.nope == 'x'".ljust(characters)
 
-    with pytest.raises(ExpressionError) as raised:
-        evaluate(text, SCOPE)
+    assert f"expression {text[:80] + more!r} at 1:10: there is no nope; ask with has() first" == wrong_in(text)
 
-    assert f"expression {text[:80] + '…'!r} at 1:10: there is no nope" in str(raised.value)
+
+def test_an_expression_of_several_lines_is_shown_in_one() -> None:
+    """The place is in the lines as they were written."""
+    text = "true &&\ntrue &&\n  variables.nope == ''"
+
+    expected = "expression \"true && true &&   variables.nope == ''\" at 3:12: there is no nope; ask with has() first"
+    assert expected == wrong_in(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param(" 0.0 / 0.0", "its value is not a number that JSON can hold", id="no number"),
+        pytest.param(" [1.0 / 0.0]", "its value is not a number that JSON can hold", id="within a list"),
+        pytest.param(" steps[3].result.half", "its value cannot be written as JSON", id="half of a character"),
+        pytest.param(" steps[3].result.strange", "its value is something unknown", id="what no message holds"),
+    ],
+)
+def test_a_value_that_is_none_of_json_is_an_error_of_the_whole(text: str, message: str) -> None:
+    """It is told at the beginning, as no part of the expression is wrong."""
+    scope = a_scope(SCALED, FAILED, a_step_seen(result={"half": "\ud800", "strange": b""}))
+
+    assert f"expression {text!r} at 1:1: {message}" == wrong_in(text, scope)
 
 
 def test_a_secret_in_an_expression_is_not_shown() -> None:
@@ -154,11 +183,27 @@ def test_a_secret_in_an_expression_is_not_shown() -> None:
     assert "hunter2" not in wrong
 
 
-@pytest.mark.parametrize("text", ["1 + 1", "steps[1].attempts", "now", "variables", "null"])
-def test_a_condition_that_gives_no_boolean_is_an_error(text: str) -> None:
-    """Nothing is taken for true or false."""
-    with pytest.raises(ExpressionError, match="must give true or false"):
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("1 + 1", "a whole number"),
+        ("steps[1].attempts", "a whole number"),
+        ("now", "a time"),
+        ("variables", "a map"),
+        ("null", "null"),
+    ],
+)
+def test_a_condition_that_gives_no_boolean_is_an_error(text: str, kind: str) -> None:
+    """Nothing is taken for true or false; the whole expression is wrong."""
+    with pytest.raises(ExpressionError) as raised:
         holds(text, SCOPE)
+
+    assert f"expression {text!r} at 1:1: it must give true or false, but gives {kind}" == str(raised.value)
+
+
+def test_what_shows_only_as_it_is_evaluated_may_be_a_condition() -> None:
+    """Planning does not know what an executor will report."""
+    assert problem("steps[1].result.ok", steps=frozenset({1}), boolean=True) is None
 
 
 @pytest.mark.parametrize(
@@ -191,7 +236,7 @@ def test_a_condition_that_gives_no_boolean_is_an_error(text: str) -> None:
         ),
         pytest.param("1u == 1u", "unsigned numbers such as 1u are not known here", id="unsigned numbers"),
         pytest.param("b'a' == b'a'", "bytes such as b'a' are not known here", id="bytes"),
-        pytest.param("type(1) == type(2)", "the function type is not known here", id="types"),
+        pytest.param("type(1) == type(2)", "at 1:16: the function type is not known here", id="types"),
         pytest.param("int == int", "int is a type; types are not values here", id="a type alone"),
         pytest.param("google.protobuf.Struct{} == {}", "a message of type google.protobuf.Struct", id="a message"),
     ],
@@ -259,7 +304,7 @@ def test_an_error_names_the_variables_that_there_are(variables: set[str], told: 
         pytest.param("[1].map(x," * 300 + "x" + ")" * 300, "nested too deep", id="loops within loops"),
         pytest.param("[1].map(a, [1].map(b, [1].map(c, 1)))", "a loop within 2 others", id="three loops deep"),
         pytest.param(" && ".join(["[1].all(x, true)"] * 17), "it has 17 loops", id="seventeen loops"),
-        pytest.param("a\ud800b", "a character that is none", id="half a character"),
+        pytest.param("a\ud800b", "expression 'a?b': it holds a character that is none", id="half a character"),
         pytest.param("'a'.matches('(a{9}){99}(b{9}){99}')", "repeats too much", id="a pattern that repeats"),
         pytest.param(f"'a'.matches('{'a' * 300}')", "the pattern has 300 characters", id="a long pattern"),
         pytest.param("'a'.matches('\\\\pL')", "write the ranges", id="a class of a thousand ranges"),

@@ -86,11 +86,12 @@ def test_a_result_may_have_32768_bytes_as_json() -> None:
 
 
 @pytest.mark.parametrize(("levels", "refused"), [(64, False), (65, True)])
-def test_values_may_be_nested_64_levels_deep(levels: int, *, refused: bool) -> None:
+@pytest.mark.parametrize("innermost", [[], {}])
+def test_values_may_be_nested_64_levels_deep(innermost: object, levels: int, *, refused: bool) -> None:
     """As a result and when compared, lists and maps alike."""
-    deep: object = []
+    deep: object = innermost
     for _ in range(levels - 1):
-        deep = [deep]
+        deep = [deep] if innermost == [] else {"in": deep}
     scope = a_scope(a_step_seen(result={"a": deep, "b": deep}))
 
     for text in ("steps[1].result.a", "steps[1].result.a == steps[1].result.b"):
