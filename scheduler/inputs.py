@@ -41,28 +41,28 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     key: str
     """Its idempotency key."""
-    ending: Ending = ""
+    ending: Ending
     """How it ended; empty while it has not."""
-    deleting: bool = False
+    deleting: bool
     """It has a deletion timestamp."""
-    gone: bool = False
+    gone: bool
     """It does not exist any more."""
-    known_phase: bool = True
+    known_phase: bool
     """Whether its phase is one that we know."""
-    purpose: Purpose = "execute"
-    reason: str = ""
-    error: str = ""
-    retryable: bool = True
+    purpose: Purpose
+    reason: str
+    error: str
+    retryable: bool
     """Whether trying again may help, as the executor said; it may when nothing was said."""
-    executed: bool = True
+    executed: bool
     """Whether anything was carried out; unless the executor said no, it may have been."""
-    result: dict[str, Any] | None = None
-    affected: int = 0
-    touched: tuple[str, ...] | None = None
+    result: dict[str, Any] | None
+    affected: int
+    touched: tuple[str, ...] | None
     """What was really changed, as `Kind/namespace/name`; None when the executor did not say."""
-    pre_image: dict[str, Any] | None = None
+    pre_image: dict[str, Any] | None
     """What it was like before, as the executor reported it."""
-    findings: tuple[str, ...] = ()
+    findings: tuple[str, ...]
     """Of a dry run: what would change, and after `!` what may go wrong."""
 
 
@@ -96,9 +96,13 @@ class _Envelope(msgspec.Struct, frozen=True):
     status: msgspec.Raw = msgspec.Raw(b"{}")
 
 
+class _Reported(msgspec.Struct, frozen=True, rename="camel"):
+    execution_results: dict[str, Any] | None = None
+
+
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _STATUS = msgspec.json.Decoder(KubernetesExecutionStatus)
-_ANY = msgspec.json.Decoder()
+_REPORTED = msgspec.json.Decoder(_Reported)
 
 
 def read_execution(body: ExecutionChanged) -> Execution:
@@ -157,10 +161,18 @@ def _failure(status: KubernetesExecutionStatus, ending: Ending) -> tuple[str, st
     return "failed", "the executor gave no reason"
 
 
+def _reported(status: msgspec.Raw) -> dict[str, Any] | None:
+    """Return the results with the fields that are not known here; None when there are none that can be read."""
+    try:
+        return _REPORTED.decode(status).execution_results
+    except msgspec.MsgspecError:
+        return None
+
+
 def _result(status: msgspec.Raw) -> dict[str, Any] | None:
     """Return what the executor reported, whole when it is short, else what it is and how long."""
-    results = _ANY.decode(status).get("executionResults")
-    if not isinstance(results, dict):
+    results = _reported(status)
+    if results is None:
         return None
     size = len(msgspec.json.encode(results))
     return results if size <= RESULT_LIMIT else {"shortened": True, "bytes": size}
@@ -194,9 +206,7 @@ def _pre_image(status: KubernetesExecutionStatus) -> dict[str, Any] | None:
 
 
 def _findings(raw: msgspec.Raw, status: KubernetesExecutionStatus) -> tuple[str, ...]:
-    results = _ANY.decode(raw).get("executionResults")
-    if not isinstance(results, dict):
-        return ()
+    results = _reported(raw) or {}
     changes, issues = results.get("resourceChanges"), results.get("potentialIssues")
     warnings = status.execution_results.warnings if status.execution_results else ()
     found = [text for text in (changes if isinstance(changes, list) else []) if isinstance(text, str)]
