@@ -48,6 +48,11 @@ def test_those_due_first_are_woken_first() -> None:
     ]
 
 
+def test_those_that_are_not_due_stand_in_nobody_s_way() -> None:
+    """Whichever run was met first."""
+    assert ["late"] == [each.workflow_uid for each in sent(an_index(early=NOW, late=LATE))]
+
+
 def test_one_that_nothing_comes_of_is_tried_in_ever_fewer_rounds() -> None:
     """In the next one, then after 1, 3, 7 and at most 15 rounds."""
     index = an_index(a=LATE)
@@ -116,3 +121,33 @@ def test_a_run_that_is_over_is_told(decision: bytes, *, over: bool) -> None:
 
     assert over == index.take("a", decision)
     assert (None if b"gone" in decision else LATE) == index.due_at("a")
+
+
+@pytest.mark.parametrize("due_at", [0, 2**53])
+def test_a_timer_may_be_any_time_that_json_can_hold(due_at: int) -> None:
+    """Also the first and the last of them."""
+    index = TimerIndex()
+
+    index.take("a", a_decision(None, timers={"workflow": due_at}))
+
+    assert due_at == index.due_at("a")
+
+
+@pytest.mark.parametrize("due_at", [-1, 2**53 + 1])
+def test_a_decision_with_any_other_time_is_none(due_at: int) -> None:
+    """It is somebody else's, and what is known of the run stays."""
+    index = an_index(a=LATE)
+
+    with pytest.raises(msgspec.ValidationError):
+        index.take("a", a_decision(None, timers={"workflow": due_at}))
+
+    assert LATE == index.due_at("a")
+
+
+def test_a_decision_without_timers_has_none() -> None:
+    """An encoder may leave out what is empty."""
+    index = an_index(a=LATE)
+
+    over = index.take("a", msgspec.json.encode({"state": {"phase": "executing"}}))
+
+    assert (False, None) == (over, index.due_at("a"))
