@@ -18,6 +18,8 @@ PODS: Final = Resource("", "v1", "pods")
 QUOTAS: Final = Resource("", "v1", "resourcequotas")
 ACCESS_REVIEWS: Final = Resource("authorization.k8s.io", "v1", "subjectaccessreviews")
 """Cluster-wide, never stored: what is created is a question, and the answer holds the verdict."""
+TOKEN_REVIEWS: Final = Resource("authentication.k8s.io", "v1", "tokenreviews")
+"""The same. Question and answer hold somebody's token: they must get into no log."""
 
 BY_KIND: Final = {
     "Deployment": Resource("apps", "v1", "deployments"),
