@@ -84,6 +84,12 @@ API_REFUSALS: Final = Counter(
     ["verb", "code"],
     registry=REGISTRY,
 )
+METRICS_ANSWERS: Final = Counter(
+    "kubernaut_metrics_answers_total",
+    "Requests for the metrics, by the status code that they were answered with",
+    ["code"],
+    registry=REGISTRY,
+)
 LOOP_LAG: Final = Gauge("kubernaut_event_loop_lag_seconds", "How late the event loop woke last time", registry=REGISTRY)
 
 

@@ -14,10 +14,11 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
-from runtime import failpoints, logs, metrics, settings
+from runtime import failpoints, logs, settings
 from runtime.errors import SettingsError
 from runtime.health import Health, watch_loop
-from runtime.http_ports import serve_health, serve_metrics
+from runtime.http_ports import serve_health
+from runtime.metrics_port import MetricsPort
 from runtime.nats_log import NatsLog
 
 if TYPE_CHECKING:
@@ -144,6 +145,9 @@ async def _live(name: str, read: settings.Settings, run: Callable[[Service], Awa
     service = Service(name, read, log)
     try:
         await _serve(service, run)
+    except SettingsError as error:  # a file that a setting names; what the service itself finds comes in a group
+        log.error("settings_refused", error=str(error))  # noqa: TRY400 - the sentence says all
+        return EXIT_SETTINGS
     except Exception as error:
         log.exception("ended_unexpectedly", error=_first(error), exc_info=error)
         return EXIT_FAILED
@@ -155,13 +159,15 @@ async def _serve(service: Service, run: Callable[[Service], Awaitable[None]]) ->
     read = service.settings
     _on_signals(service)
     health_port = await serve_health(service.health, read.bind, read.health_port)
-    metrics_port = await serve_metrics(metrics.REGISTRY, read.bind, read.metrics_port)
+    metrics_port = await MetricsPort.open(read, service.log)
     service.log.info("serving", health_port=health_port.port, metrics_port=metrics_port.port, pid=os.getpid())
     async with asyncio.TaskGroup() as group:
         service.group = group
         watch = group.create_task(watch_loop(service.health), name="event loop watch")
+        keep = group.create_task(metrics_port.keep(), name="metrics certificate")
         await _run(service, run)
         watch.cancel()
+        keep.cancel()
         with contextlib.suppress(TimeoutError):  # what was not sent comes again: nothing is lost by leaving
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await service.close()

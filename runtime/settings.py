@@ -37,6 +37,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     health_port: int = 8080
     """0: the kernel chooses a free one; the log line `serving` names it."""
     metrics_port: int = 9090
+    metrics_audience: str = ""
+    """Audience of the tokens of those who read the metrics; the Kubernetes API is asked about each. Empty: anybody."""
+    metrics_tls_dir: str = ""
+    """Directory with `tls.crt` and `tls.key` of the metrics port, read again when they change. Empty: no TLS."""
     log_level: str = "info"
     watch_namespaces: tuple[str, ...] = ()
     """Empty: all of them."""
@@ -80,6 +84,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         bind=environment.get("KUBERNAUT_BIND", "").strip() or "0.0.0.0",  # noqa: S104 - as above
         health_port=_port(environment, "KUBERNAUT_HEALTH_PORT", 8080),
         metrics_port=_port(environment, "KUBERNAUT_METRICS_PORT", 9090),
+        metrics_audience=environment.get("KUBERNAUT_METRICS_AUDIENCE", "").strip(),
+        metrics_tls_dir=environment.get("KUBERNAUT_METRICS_TLS_DIR", "").strip(),
         log_level=_log_level(environment),
         watch_namespaces=_namespaces(environment),
         resync_seconds=_seconds(environment, "KUBERNAUT_RESYNC_SECONDS", 600.0, least=1.0),
