@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from auditor.archive import flaw
 from auditor.records import ABSENT
+from schemas.messages import TYPE_OF, LossAccepted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
 MOST_FINDINGS: Final = 20
 """That are kept; the rest is counted."""
+_MOST_LOSSES: Final = 1000
+"""Ranges that are remembered until the end."""
+_US: Final = 1_000_000
+_ACCEPTED: Final = TYPE_OF[LossAccepted]
 
 
 class Finding(msgspec.Struct, frozen=True, order=True):
@@ -33,12 +39,45 @@ class Findings:
     def __init__(self) -> None:
         self.first: list[Finding] = []
         self.count = 0
+        self._lost: list[tuple[int, int]] = []
+        """Sequences that the log lost before the audit had them, from and to."""
+        self._accepted: list[tuple[LossAccepted, str]] = []
 
     def add(self, sequence: int, what: str) -> None:
         """Take one down."""
         self.count += 1
         if self.count <= MOST_FINDINGS:
             self.first.append(Finding(sequence, what))
+
+    def lose(self, sequence: int) -> None:
+        """The log lost this message before the audit had it; whether anybody accepted that may stand further on."""
+        if self._lost and self._lost[-1][1] == sequence - 1:
+            self._lost[-1] = (self._lost[-1][0], sequence)
+        elif len(self._lost) < _MOST_LOSSES:
+            self._lost.append((sequence, sequence))
+        else:
+            self.add(sequence, f"the log lost message {sequence} before the audit had it")
+
+    def accept(self, loss: LossAccepted, when: str) -> None:
+        """Somebody let the system go on without what was lost: that is told, and is no finding."""
+        self._accepted.append((loss, when))
+
+    def settle(self) -> list[str]:
+        """Take down what was lost and nobody accepted; return a sentence for each loss that somebody did.
+
+        Comes last: who accepted a loss stands behind it.
+        """
+        notes = []
+        for first, last in self._lost:
+            what = f"message {first}" if first == last else f"messages {first} to {last}"
+            for loss, when in self._accepted:
+                if loss.lost_after < first and last < loss.lost_before:
+                    notes.append(f"the log lost {what}: {loss.reason}; {loss.by} accepted that on {when}")
+                    break
+            else:
+                self.add(first, f"the log lost {what} before the audit had it")
+        self._lost.clear()
+        return notes
 
 
 class Checking:
@@ -70,6 +109,8 @@ class Checking:
             self._findings.add(one.sequence, "it was put in afterwards: the log has no such message")
         elif expected is not None and expected != one.leaf:
             self._findings.add(one.sequence, f"it is not {self._sealed}")
+        elif one.fields["type"] == _ACCEPTED:
+            self._accept(one)
 
     def end(self, last: int) -> None:
         """There is no further row; there must have been one for each sequence up to `last`."""
@@ -78,7 +119,16 @@ class Checking:
     def _missing(self, until: int) -> None:
         while self._at < until:
             if self._expected(self._at) == ABSENT:
-                self._findings.add(self._at, "the log lost this message before the audit had it")
+                self._findings.lose(self._at)
             else:
                 self._findings.add(self._at, "its row is missing")
             self._at += 1
+
+    def _accept(self, one: Kept) -> None:
+        try:
+            loss = msgspec.json.decode(one.raw or b"", type=LossAccepted)
+        except msgspec.MsgspecError:
+            self._findings.add(one.sequence, "it does not say which loss was accepted")
+            return
+        when = datetime.fromtimestamp(one.fields["time_us"] / _US, UTC)
+        self._findings.accept(loss, f"{when:%Y-%m-%d %H:%M} UTC")

@@ -374,6 +374,19 @@ class EffectsThawed(Body, frozen=True, kw_only=True):
     """Decisions that had not been carried out by then."""
 
 
+class LossAccepted(Body, frozen=True, kw_only=True):
+    """Somebody let the system go on without what the log lost. Comes first in the log that was made anew."""
+
+    by: str
+    """The user as his machine knows him: NATS knows no persons."""
+    reason: str
+    """What showed that something was lost."""
+    lost_after: int
+    """Newest sequence that the audit held: what came after it is gone."""
+    lost_before: int
+    """Sequence at which the new log begins."""
+
+
 class StepRef(Body, frozen=True, kw_only=True):
     """The step that a public event is about."""
 
@@ -421,6 +434,7 @@ TYPES: Final[dict[str, type[msgspec.Struct]]] = {
     "io.kubernaut.log.redrive-asked.v1": RedriveAsked,
     "io.kubernaut.log.audit-sealed.v1": AuditSealed,
     "io.kubernaut.log.effects-frozen.v1": EffectsFrozen,
+    "io.kubernaut.log.loss-accepted.v1": LossAccepted,
     "io.kubernaut.log.effects-thawed.v1": EffectsThawed,
 }
 TYPE_OF: Final[dict[type[msgspec.Struct], str]] = {body: name for name, body in TYPES.items()}

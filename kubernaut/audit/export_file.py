@@ -104,6 +104,7 @@ class _VerifyingFile:
             self._findings.add(self._at, f"sealed range {self._known[0]}, written down, is not in the export")
         open_end = self._last - (self._head.to_sequence if self._head else self._first - 1)
         notes = [f"the last {open_end} messages are not sealed, and nothing vouches for them"] if open_end > 0 else []
+        accepted = self._findings.settle()
         return Verdict(
             findings=tuple(sorted(self._findings.first)),
             found=self._findings.count,
@@ -113,7 +114,7 @@ class _VerifyingFile:
             last=self._last,
             number=self._head.number if self._head else 0,
             digest=self._head.digest if self._head else "",
-            notes=tuple(notes),
+            notes=(*accepted, *notes),
         )
 
     def _begin(self, line: Line) -> None:

@@ -82,6 +82,7 @@ class Verifying:
         self._unsealed_checkpoints(head, known)
         begin = max(first, head.to_sequence + 1 if head else min(extent.lowest or 1, self._oldest(extent.lowest)))
         await self._tail(begin, min(last, self._last))
+        accepted = self._findings.settle()
         return Verdict(
             findings=tuple(sorted(self._findings.first)),
             found=self._findings.count,
@@ -91,7 +92,7 @@ class Verifying:
             last=self._last,
             number=head.number if head else 0,
             digest=head.digest if head else "",
-            notes=tuple(self._notes()),
+            notes=(*accepted, *self._notes()),
         )
 
     def _chained(self, before: Seal | None, seal: Seal) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from kubernaut.cli.freeze_fact import SOURCE, me
 from kubernaut.install_streams import install_streams, stream_config
 from runtime.continuity import GUARDED, Record
 from runtime.errors import NotFoundError
@@ -18,14 +19,16 @@ from runtime.kinds import WORKFLOWS
 from runtime.nats_continuity import remember, seen_in
 from runtime.nats_publish import Publisher
 from runtime.nats_stored import from_api
-from schemas.subjects import CONSUMERS, LOG, STORAGE_STREAM, STREAMS
+from schemas.cloudevents import Event
+from schemas.messages import TYPE_OF, LossAccepted, encode
+from schemas.redaction import redact_json
+from schemas.subjects import CONSUMERS, LOG, RECOVERIES, STORAGE_STREAM, STREAMS
 
 if TYPE_CHECKING:
     from kubernaut.recovery.survey import Found
     from kubernaut.recovery.verdicts import Verdict
     from runtime.nats_connection import Connection
     from runtime.ports import Cluster, Stored
-    from schemas.cloudevents import Event
 
 GAP: Final = 1000
 """Sequences that are left out: more than were lost that nobody knows of."""
@@ -40,8 +43,11 @@ async def renew(connection: Connection, cluster: Cluster, found: Found) -> list[
     if STORAGE_STREAM.name not in await _names(connection):
         await install_streams(connection, streams=(STORAGE_STREAM,), consumers=(), vouching=False)
     if LOG.name in found.losses:
-        done.append(await _new_log(connection, found.highest + 1 + GAP))
-        done += await _import(connection, found)
+        first = found.highest + 1 + GAP
+        done.append(await _new_log(connection, first))
+        publisher = _publisher(connection)
+        await publisher.publish(_accepted(found, first), None, None)
+        done += await _import(publisher, found)
     done += await install_streams(connection, streams=STREAMS, consumers=CONSUMERS, vouching=False)
     for stream in GUARDED:
         seen = seen_in(await connection.api(f"STREAM.INFO.{stream.name}"))
@@ -87,16 +93,25 @@ async def _new_log(connection: Connection, first: int) -> str:
     return f"made stream {LOG.name} anew; it begins at sequence {first}"
 
 
-async def _import(connection: Connection, found: Found) -> list[str]:
-    """Publish the newest that is known of each run that goes on: its object first, as it was in the log."""
-
+def _publisher(connection: Connection) -> Publisher:
     async def newest(stream: str, subject: str) -> Stored | None:
         try:
             return from_api(stream, await connection.api(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject}))
         except NotFoundError:
             return None
 
-    publisher = Publisher(connection, newest)
+    return Publisher(connection, newest)
+
+
+def _accepted(found: Found, first: int) -> Event:
+    """Return the message by which the audit knows what is missing for good, and who accepted that."""
+    body = LossAccepted(by=me(), reason=found.losses[LOG.name], lost_after=found.audited, lost_before=first)
+    data, event_id = redact_json(encode(body)), f"recover/{time.time_ns()}"
+    return Event(subject=RECOVERIES, id=event_id, type=TYPE_OF[LossAccepted], source=SOURCE, data=data)
+
+
+async def _import(publisher: Publisher, found: Found) -> list[str]:
+    """Publish the newest that is known of each run that goes on: its object first, as it was in the log."""
     for kept in found.kept.values():
         for event in (kept.definition, kept.event):
             if event is not None:

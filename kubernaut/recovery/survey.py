@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from auditor.last_of_runs import last_of_runs
-from auditor.newest import newest
+from auditor.newest import Newest, newest
 from kubernaut.install_vouch import record_of
 from kubernaut.recovery.verdicts import Kept, Verdict, judge
 from runtime import continuity
@@ -38,6 +38,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """By stream: what shows that it lost something. Empty when nothing was lost."""
     highest: int
     """Highest sequence that the log is known to have had."""
+    audited: int
+    """Highest one that the audit holds."""
     verdicts: list[Verdict]
     kept: dict[str, Kept]
     """By workflow uid, of those that go on."""
@@ -47,7 +49,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 async def look(connection: Connection, cluster: Cluster, database: str) -> Found:
     """Look at everything. Raises UnavailableError or RefusedError when one of the three cannot be asked."""
-    losses, highest = await _losses(connection, database)
+    audited = await newest(database, LOG.name)
+    losses, highest = await _losses(connection, audited)
     workflows = await _all(cluster, WORKFLOWS)
     executions: dict[str, list[Object]] = defaultdict(list)
     for each in await _all(cluster, EXECUTIONS):
@@ -66,15 +69,15 @@ async def look(connection: Connection, cluster: Cluster, database: str) -> Found
     return Found(
         losses=losses,
         highest=highest,
+        audited=audited.sequence,
         verdicts=verdicts,
         kept={uid: each for uid, each in kept.items() if uid in going},
         unread=unread,
     )
 
 
-async def _losses(connection: Connection, database: str) -> tuple[dict[str, str], int]:
+async def _losses(connection: Connection, audited: Newest) -> tuple[dict[str, str], int]:
     losses, highest = {}, 0
-    audited = await newest(database, LOG.name)
     for stream in GUARDED:
         record = await record_of(connection, stream.name)
         seen = await _seen(connection, stream.name)

@@ -10,6 +10,7 @@ import re
 import msgspec
 import pytest
 
+from kubernaut.cli.freeze_fact import me
 from schemas.subjects import LOG
 from tests.e2e.world import World, a_workflow, ten_steps, until
 from tests.nats_server import administrator
@@ -56,6 +57,16 @@ async def is_said(world: World, what: str) -> None:
     await until(said, f"every service says {what!r}", 120)
 
 
+async def the_audit_says_what_is_gone(world: World) -> None:
+    """Everything that it was told is there, what it was never told is a note: how much, why, and who accepted that."""
+    await the_audit_holds_the_log(world)
+    code, said = await run(world, "kubernaut", "audit", "verify")
+    assert code == 0, said
+    assert re.search(
+        rf"note: the log lost messages \d+ to \d+: .+; {re.escape(me())} accepted that on \d{{4}}-", said
+    ), said
+
+
 async def recovered(world: World) -> str:
     """Walk docs/recovery.md: look, accept, wait; return what the command said."""
     code, said = await run(world, "kubernaut", "recover")
@@ -94,7 +105,7 @@ async def test_a_log_that_was_cut_off_stops_everybody_and_is_recovered(system: W
 
     assert "made stream KUBERNAUT anew" in said
     await ends_well(system, names)
-    await the_audit_holds_the_log(system)
+    await the_audit_says_what_is_gone(system)
 
 
 async def test_a_store_that_was_wiped_is_not_made_anew_by_the_installer(system: World) -> None:
@@ -116,7 +127,7 @@ async def test_a_store_that_was_wiped_is_not_made_anew_by_the_installer(system: 
 
     assert f"{RUNS} runs end as failed with reason log_lost" in said
     assert {"failed"} == await ends_well(system, names)
-    await the_audit_holds_the_log(system)
+    await the_audit_says_what_is_gone(system)
 
 
 async def test_a_stream_that_an_administrator_made_anew_is_acted_on_by_nobody(system: World) -> None:
@@ -136,4 +147,4 @@ async def test_a_stream_that_an_administrator_made_anew_is_acted_on_by_nobody(sy
 
     assert set(before.values()) | set(stopped.values()) == {1}
     await ends_well(system, names)
-    await the_audit_holds_the_log(system)
+    await the_audit_says_what_is_gone(system)
