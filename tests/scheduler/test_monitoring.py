@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.messages import AlertFired, CheckFinding, CheckTarget, RunCheck, TimerDue
-from tests.scheduler.builders import UID, Run, a_step, a_workflow
+from tests.scheduler.builders import UID, Run, a_step, a_workflow, definition_of
 
 WELL = CheckFinding(subject="Deployment/shop/checkout", state="passed")
 ILL = CheckFinding(subject="Deployment/shop/checkout", state="failed", message="0 of 3 pods are available")
@@ -223,6 +223,19 @@ def test_a_run_that_is_paused_when_its_last_step_ends_is_watched_all_the_same() 
         run.state.stopped,
         set(run.state.timers),
     )
+
+
+def test_a_pause_that_comes_with_the_end_of_the_last_step_is_remembered() -> None:
+    """It was accepted, and holds a rollback that an alert may ask for."""
+    run = watched(a_step(1))
+    asked = run.workflow | {
+        "metadata": run.workflow["metadata"] | {"resourceVersion": "900"},
+        "spec": run.workflow["spec"] | {"control": {"paused": True}},
+    }
+
+    run.take(definition_of(asked), run.execution(1, "completed"))
+
+    assert ("monitoring", True, 0) == (run.state.phase, run.state.control.paused, run.state.paused_at)
 
 
 def test_what_a_step_did_that_has_failed_by_its_postcondition_is_not_watched() -> None:
