@@ -264,6 +264,19 @@ def _unrecorded(run: _Run, command: CreateExecution) -> tuple[tuple[int, Executi
         attempt=command.attempt,
         key=command.idempotency_key,
         purpose=command.purpose,
+        ending="",
+        deleting=False,
+        gone=False,
+        known_phase=True,
+        reason="",
+        error="",
+        retryable=True,
+        executed=True,
+        result=None,
+        affected=0,
+        touched=None,
+        pre_image=None,
+        findings=(),
     )
     first = min(run.oracle.soon_ms, takes)
     return ((first, fact), (takes, msgspec.structs.replace(fact, ending="completed")))
