@@ -66,22 +66,22 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     """None when it cannot be read; `errors` then says why."""
     spec_hash: str
     """Digest of the spec without control: what must never change."""
-    size: int = 0
+    size: int
     """Bytes of the object as JSON."""
-    decided: int = 0
+    decided: int
     """Decision that the object's status shows: more than 0 on an object whose run is not in the log means that the log
     was lost or is older than its retention."""
-    finished: bool = False
+    finished: bool
     """The object's status shows a final phase."""
-    approval: Approval | None = None
+    approval: Approval | None
     """What stands on the object about its approval, whoever wrote it."""
-    owned: bool = False
+    owned: bool
     """A RemediationRequest owns it."""
-    created_at: int = 0
+    created_at: int
     """When it was created, in ms since 1970."""
-    rerun_of: str = ""
+    rerun_of: str
     """Uid of the run that this one runs again; empty for none."""
-    errors: tuple[str, ...] = ()
+    errors: tuple[str, ...]
 
 
 class _ShownStatus(msgspec.Struct, frozen=True):
@@ -141,7 +141,7 @@ def read(body: WorkflowChanged, *, uid: str, namespace: str, sequence: int) -> D
 
 
 def _approval(annotations: dict[str, str]) -> Approval | None:
-    verdict = annotations.get(ANNOTATION_APPROVAL, "")
+    verdict = annotations.get(ANNOTATION_APPROVAL)
     if not verdict:
         return None
     return Approval(
