@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import ssl
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -118,6 +120,16 @@ async def test_without_an_api_server_the_metrics_are_closed_and_health_is_open(t
     assert ([503, 503, 200, 200], 0) == (found, code)
     assert ["serving", "metrics_closed", "stopping", "stopped"] == [line["event"] for line in running.lines]
     assert "s3cret" not in str(running.lines)
+
+
+@pytest.mark.parametrize("service", ["scheduler", "auditor"])
+def test_a_service_that_asks_the_api_for_nothing_else_has_no_client_of_it_until_it_must(service: str) -> None:
+    """Whoever does not turn the guard on pays for none of it."""
+    program = f"import sys, {service}.__main__; print({{'runtime.cluster', 'kubernetes_asyncio'}} & sys.modules.keys())"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "set()\n"
 
 
 async def test_tokens_in_plain_are_told_of() -> None:
