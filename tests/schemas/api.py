@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.crds import execution_crd, workflow_crd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 WORKFLOWS = "/apis/workflowexecution.kubernaut.io/v1/namespaces/{}/workflowexecutions"
@@ -46,10 +46,18 @@ class Api:
         self._kubeconfig = kubeconfig
         self.namespace = ""
 
-    def call(self, method: str, path: str, body: Any = None, *, kind: str = "application/json") -> Answer:
-        """Send one request; `body` is an object, or bytes as they are."""
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        kind: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send one request; `body` is an object, or bytes as they are. `headers` come on top."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        self._connection.request(method, path.format(self.namespace), data, {"Content-Type": kind})
+        self._connection.request(method, path.format(self.namespace), data, {"Content-Type": kind, **(headers or {})})
         response = self._connection.getresponse()
         return Answer(response.status, response.read())
 
