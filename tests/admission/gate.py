@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from schemas.actions import ACTIONS
-from schemas.names import ANNOTATION_ALLOWED_ACTIONS, ANNOTATION_CREATED_BY, ANNOTATION_FOUR_EYES
+from schemas.names import (
+    ANNOTATION_ALLOWED_ACTIONS,
+    ANNOTATION_APPROVAL_REQUIRED,
+    ANNOTATION_CREATED_BY,
+    ANNOTATION_FOUR_EYES,
+)
 from tests.admission.manifests import Manifest, only_where, path_of, shipped
 from tests.admission.people import APPLY, DIGEST, MERGE, Person, kubeconfig_for, word
 from tests.schemas.api import EXECUTIONS, WORKFLOWS, Answer, Api, serving
@@ -22,9 +27,9 @@ LIMIT_SECONDS: Final = 60
 NAMESPACES: Final[dict[str, dict[str, str]]] = {
     "open": {},
     "strict": {ANNOTATION_FOUR_EYES: "true", ANNOTATION_ALLOWED_ACTIONS: "notify_only, scale_deployment"},
-    "closed": {ANNOTATION_FOUR_EYES: "false", ANNOTATION_ALLOWED_ACTIONS: ""},
+    "closed": {ANNOTATION_FOUR_EYES: "false", ANNOTATION_APPROVAL_REQUIRED: "false", ANNOTATION_ALLOWED_ACTIONS: ""},
     "long": {ANNOTATION_ALLOWED_ACTIONS: ",".join(name for name in ACTIONS if name != "cordon_node")},
-    "named": {ANNOTATION_FOUR_EYES: "yes"},
+    "named": {ANNOTATION_FOUR_EYES: "yes", ANNOTATION_APPROVAL_REQUIRED: "true"},
 }
 """Annotations of each; only in the last one the server writes down who creates a workflow."""
 _GROUPS: Final = {"workflows": "workflowexecution.kubernaut.io", "executions": "kubernetesexecution.kubernaut.io"}

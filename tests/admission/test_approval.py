@@ -215,6 +215,21 @@ def test_a_workflow_is_not_created_with_an_approval_by_apply(gate: Gate) -> None
     assert AT_CREATION in answer.message
 
 
+@pytest.mark.parametrize("strategy", [{}, {"approvalRequired": False}, None], ids=["nothing", "no", "no strategy"])
+def test_a_namespace_can_ask_for_an_approval_of_every_workflow(gate: Gate, strategy: dict[str, Any] | None) -> None:
+    """Else whoever creates a workflow could do without; elsewhere that is their choice."""
+    body = a_run()
+    del body["spec"]["executionStrategy"]
+    if strategy is not None:
+        body["spec"]["executionStrategy"] = strategy
+
+    answer = gate.carol.create(gate.namespace("named"), body)
+    elsewhere = gate.carol.create(gate.namespace("long"), body)
+
+    assert (403, 201) == (answer.code, elsewhere.code), elsewhere.message
+    assert "this namespace asks for an approval of every workflow" in answer.message
+
+
 def test_there_is_nothing_to_approve_before_the_plan(gate: Gate) -> None:
     """An approval is of a plan that a person has seen."""
     made = succeeded(gate.carol.create(gate.namespace("open"), a_run()))
