@@ -31,15 +31,18 @@ class Dependency:
         self.name = name
         self.well = False
         self.detail = "not reached yet"
+        self._shown = metrics.DEPENDENCY_READY.labels(name)
 
     def ok(self, detail: str = "") -> None:
         """Say that it works."""
         self.well = True
+        self._shown.set(1)
         self.detail = detail
 
     def failed(self, reason: str) -> None:
         """Say that it does not, and why, for the person who looks at `/readyz?verbose`."""
         self.well = False
+        self._shown.set(0)
         self.detail = reason
 
 

@@ -90,6 +90,12 @@ METRICS_ANSWERS: Final = Counter(
     ["code"],
     registry=REGISTRY,
 )
+DEPENDENCY_READY: Final = Gauge(
+    "kubernaut_dependency_ready",
+    "1 while what this process needs is well, 0 while it is not: what /readyz?verbose says, without the reason",
+    ["dependency"],
+    registry=REGISTRY,
+)
 LOOP_LAG: Final = Gauge("kubernaut_event_loop_lag_seconds", "How late the event loop woke last time", registry=REGISTRY)
 
 
