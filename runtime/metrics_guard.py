@@ -115,12 +115,14 @@ class Guard:
                     answer = await reviewer.create(ACCESS_REVIEWS, "", access_review(reader))
                     verdict = Verdict.ALLOWED if may_read(answer) else Verdict.FORBIDDEN
         except TimeoutError:
-            self._closed(f"no answer of the Kubernetes API within {self._seconds:g} s")
+            self._tell(f"no answer of the Kubernetes API within {self._seconds:g} s")
             return Verdict.CLOSED
         except KubernautError as error:
-            self._closed(str(error))
+            if isinstance(error, UnavailableError) and error.retry_after:
+                self._memory.rest(self._clock() + error.retry_after)
+            self._tell(str(error))
             return Verdict.CLOSED
-        self._closed("")
+        self._tell("")
         return verdict
 
     async def _connected(self) -> Reviewer:
@@ -138,10 +140,11 @@ class Guard:
             raise ForbiddenError("the account of this service may not create tokenreviews") from None
         except KubernautError as error:
             kinds = " of ".join(type(each).__name__ for each in (error, error.__cause__) if each is not None)
-            raise UnavailableError(f"the Kubernetes API does not say whose token it is: {kinds}") from None
+            message = f"the Kubernetes API does not say whose token it is: {kinds}"
+            raise UnavailableError(message, retry_after=getattr(error, "retry_after", None)) from None
         return reader_of(answer, self._audience)
 
-    def _closed(self, reason: str) -> None:
+    def _tell(self, reason: str) -> None:
         """Tell when the API can be asked no more, or again: a line a change, not one a request. Empty: it can."""
         if bool(reason) == bool(self._reason):
             return

@@ -56,6 +56,7 @@ class Memory:
         self._denied: dict[bytes, tuple[Verdict, float]] = {}
         self._regulars, self._strangers = _Budget(), _Budget()
         self._under_way: dict[bytes, _Budget] = {}
+        self._rest_until = float("-inf")
 
     def __len__(self) -> int:
         """How many tokens are remembered, those included whose time is over."""
@@ -69,7 +70,9 @@ class Memory:
         return verdict if now - asked < DENIED_SECONDS else None
 
     def begin(self, token: bytes, now: float) -> bool:
-        """Reserve a review, to be ended with `end`; False when there are too many already."""
+        """Reserve a review, to be ended with `end`; False when there are too many, or the API server is to rest."""
+        if now < self._rest_until:
+            return False
         budget = self._regulars if token in self._allowed else self._strangers
         if not budget.take(now):
             return False
@@ -90,3 +93,7 @@ class Memory:
         for kept, most in ((self._allowed, ALLOWED_KEPT), (self._denied, DENIED_KEPT)):
             if len(kept) > most:
                 del kept[next(iter(kept))]
+
+    def rest(self, until: float) -> None:
+        """Ask nothing before that time: the API server wants to be left alone (429 with Retry-After)."""
+        self._rest_until = max(self._rest_until, until)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from runtime.metrics_guard import REVIEW_SECONDS, Guard
+from runtime.metrics_guard import Guard
 from tests.fakes.clock import ManualClock
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ class FakeReviewer:
         """For whom all tokens are meant."""
         self.readers = {"prometheus"}
         self.fault: Exception | None = None
+        """What every question ends with."""
+        self.no_way: Exception | None = None
+        """What connecting ends with."""
         self.connected = 0
         self.closed = False
         self.asked: list[str] = []
@@ -38,6 +41,8 @@ class FakeReviewer:
 
     async def connect(self) -> FakeReviewer:
         """As the guard connects."""
+        if self.no_way is not None:
+            raise self.no_way
         self.connected += 1
         return self
 
@@ -80,7 +85,7 @@ class Door:
 
 
 @asynccontextmanager
-async def a_door(*, seconds: float = REVIEW_SECONDS) -> AsyncIterator[Door]:
+async def a_door(*, seconds: float = 60.0) -> AsyncIterator[Door]:
     """Give one; `seconds`: how long a review may take."""
     door = Door(seconds)
     yield door

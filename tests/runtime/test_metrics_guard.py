@@ -10,7 +10,7 @@ from runtime.errors import ForbiddenError, KubernautError, SettingsError, Unavai
 from runtime.metrics_guard import WAITING
 from runtime.metrics_memory import ALLOWED_SECONDS, AT_ONCE, BURST, DENIED_SECONDS
 from tests.eventually import eventually
-from tests.runtime.reviewers import FakeReviewer, a_door
+from tests.runtime.reviewers import a_door
 
 BOTH = ["tokenreviews", "subjectaccessreviews"]
 
@@ -76,6 +76,21 @@ async def test_without_the_api_nobody_new_is_let_in(fault: Exception) -> None:
         again = await door.knock("good")
 
     assert [200, 503, 503, 200] == [remembered, stranger, later, again]
+
+
+async def test_an_api_server_that_wants_to_be_left_alone_is() -> None:
+    """429 with Retry-After: no question about anybody before its time."""
+    async with a_door() as door:
+        door.api.fault = UnavailableError("429", retry_after=7.0)
+        found = [await door.knock("good")]
+        door.api.fault = None
+        door.clock.advance(6.9)
+        found.append(await door.knock("other"))
+        asked = len(door.api.asked)
+        door.clock.advance(0.1)
+        found.append(await door.knock("good"))
+
+    assert ([503, 503, 200], 1) == (found, asked)
 
 
 async def test_an_error_that_nobody_foresaw_lets_nobody_in() -> None:
@@ -171,16 +186,10 @@ async def test_the_api_is_connected_to_when_the_first_token_comes_and_once() -> 
 async def test_without_credentials_nobody_is_let_in_until_there_are_some() -> None:
     """What is missing is told in a line; the service itself goes on."""
     async with a_door() as door:
-        faults: list[KubernautError] = [SettingsError("KUBECONFIG is not set")]
-        connect = door.api.connect
-
-        async def late() -> FakeReviewer:
-            if faults:
-                raise faults.pop()
-            return await connect()
-
-        door.guard._connect = late  # noqa: SLF001 - as if it had been given it
-        found = [await door.knock("good"), await door.knock("good")]
+        door.api.no_way = SettingsError("KUBECONFIG is not set")
+        found = [await door.knock("good")]
+        door.api.no_way = None
+        found.append(await door.knock("good"))
 
     assert [503, 200] == found
     assert [("metrics_closed", "KUBECONFIG is not set"), ("metrics_open_again", None)] == [
