@@ -9,6 +9,8 @@ from click.testing import CliRunner
 
 from executor_bridge.execution import body_of
 from kubernaut.__main__ import main
+from runtime.cluster_errors import of_answer
+from runtime.errors import ForbiddenError
 from schemas.messages import CreateExecution, WorkflowRef
 from schemas.names import (
     ANNOTATION_APPROVAL,
@@ -20,7 +22,7 @@ from schemas.names import (
     idempotency_key,
 )
 from tests.admission.gate import a_run, succeeded
-from tests.admission.people import APPLY, DIGEST, JSON_PATCH, MERGE
+from tests.admission.people import APPLY, DIGEST, JSON_PATCH, MERGE, word
 from tests.schemas.api import EXECUTIONS
 
 if TYPE_CHECKING:
@@ -159,6 +161,20 @@ def test_nobody_else_writes_the_status_of_a_workflow(gate: Gate, kind: str) -> N
 
     assert (answer.code, RECORDS in answer.message) == (403, True), answer.message
     assert before == gate.admin.call("GET", run).object
+
+
+def test_the_missing_verb_is_a_missing_right_to_the_bridge(gate: Gate) -> None:
+    """It tries again for a while, as with any right, where the refusal of a policy is final."""
+    path = EXECUTIONS.format(gate.namespace("open"))
+    execution = an_execution_of(gate, gate.a_waiting_run())
+    own = gate.a_waiting_run("strict", by="alice")
+
+    missing = gate.mallory.call("POST", path, execution)
+    refused = gate.alice.annotate(own, word(gate.alice.name))
+
+    errors = [of_answer(answer.code, answer.raw, what="x") for answer in (missing, refused)]
+    assert [True, False] == [isinstance(error, ForbiddenError) for error in errors], errors
+    assert f'User "{gate.mallory.name}" cannot record workflowexecutions' in missing.message
 
 
 def test_nobody_else_takes_the_finalizer_off(gate: Gate) -> None:
