@@ -342,20 +342,23 @@ def test_a_cancel_while_the_targets_are_watched_ends_the_run_at_once(mode: str) 
     run = Run(a_workflow(executionStrategy={"monitoring": {"window": "30s"}}))
     run.end(1)
 
-    run.ask(cancel={"mode": mode})
+    run.ask(cancel={"mode": mode, "reason": "no need"})
 
-    assert ("cancelled", {1: "completed"}) == (run.state.phase, run.phases())
+    why = f"cancelled by a person ({mode}): no need"
+    assert ("cancelled", {1: "completed"}, why) == (run.state.phase, run.phases(), run.state.failure_reason)
 
 
 def test_a_cancel_with_rollback_while_the_targets_are_watched_undoes_what_was_done() -> None:
-    """And then the run is cancelled."""
+    """And then the run is cancelled; another version that asks for it is no news."""
     run = Run(a_workflow(a_step(1, **UNDO), executionStrategy={"monitoring": {"window": "30s"}}))
     run.end(1)
 
     run.ask(cancel={"mode": "rollback"})
     rolling = run.state
+    again = run.ask(generation=2)
     run.end(1, purpose="rollback")
 
+    assert again is None
     assert ("rolling_back", "cancelled", "cancelled", "cancelled by a person (rollback)") == (
         rolling.phase,
         rolling.closing_reason,

@@ -152,6 +152,7 @@ def test_a_step_may_be_skipped_before_anything_runs(early: str) -> None:
 
     assert ((1, "skip", "by hand"), (7, "skip", "by hand")) == later or early == "validating"
     assert ({1: "skipped", 2: "executing"}, ()) == (run.phases(), run.state.control.later)
+    assert "skipped by a person: by hand" == run.state.steps[0].error
     assert {"skip-7": "there is no step 7"} == run.state.refusals
 
 
