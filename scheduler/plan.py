@@ -16,7 +16,7 @@ from scheduler.definition import Definition
 from scheduler.limits import LONGEST_SECONDS, default_workflow_timeout
 from scheduler.recommend import expand
 from scheduler.recommend import problems as recommendation_problems
-from scheduler.rules import RULES, broken, edges
+from scheduler.rules import broken, edges
 from schemas import durations
 from schemas.names import digest
 from schemas.run_state import Adjustment, LearnedAction, PlanState
@@ -54,7 +54,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     window_ms: int = 0
     """How long the targets must stay healthy; 0 skips monitoring."""
     monitor_ms: int = 0
-    ttl_ms: int = 0
+    ttl_ms: int
     """How long the finished object is kept."""
     learned: dict[str, LearnedAction] = {}
     """What earlier runs showed of the actions, where that was asked for."""
@@ -70,20 +70,26 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def make(definition: Definition, learned: Mapping[str, LearnedAction] | None = None) -> Plan:
     """Plan a definition with what earlier runs showed of the actions; never raises."""
-    written = definition.spec
-    errors = definition.errors
-    if written is not None and not errors:
-        wrong = tuple(recommendation_problems(written))
-        # Steps that only recommendations would bring are no error of the written ones.
-        errors = (*wrong, *(broken(written, RULES) if wrong and written.workflow_definition.steps else ()))
-    if errors or written is None:
-        return Plan(definition=definition, errors=errors, ttl_ms=_ttl(written))
-    spec = expand(written)
-    errors = broken(spec, RULES)
+    if definition.spec is None:
+        return Plan(definition=definition, errors=definition.errors, ttl_ms=_ms(DEFAULT_TTL))
+    spec, errors = _expanded(definition.spec)
     if errors:
         return Plan(definition=definition, errors=errors, ttl_ms=_ttl(spec))
     known = used(spec, learned or {})
     return _plan(definition, spec, known, adjust(spec, known))
+
+
+def _expanded(written: WorkflowSpec) -> tuple[WorkflowSpec, tuple[str, ...]]:
+    """Return the spec with what its recommendations bring, and every reason why it cannot be run.
+
+    Where the recommendations make no sense themselves it is as it was written.
+    """
+    wrong = tuple(recommendation_problems(written))
+    if not wrong:
+        spec = expand(written)
+        return spec, broken(spec)
+    # Steps that only recommendations would bring are no error of the written ones.
+    return written, (*wrong, *(broken(written) if written.workflow_definition.steps else ()))
 
 
 def _plan(
@@ -151,11 +157,11 @@ def _strategy(levels: tuple[tuple[int, ...], ...]) -> Strategy:
     return "parallel" if len(levels) == 1 else "sequential-with-parallel"
 
 
-def _ttl(spec: WorkflowSpec | None) -> int:
+def _ttl(spec: WorkflowSpec) -> int:
     """How long an object is kept whose run is refused: as it asks, where that can be read."""
     longest = round(LONGEST_SECONDS * 1000)  # what is longer may not fit the times of a state
     try:
-        return min(_ms(spec.execution_strategy.ttl_after_finished if spec else DEFAULT_TTL), longest)
+        return min(_ms(spec.execution_strategy.ttl_after_finished), longest)
     except ValueError:
         return _ms(DEFAULT_TTL)
 
