@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from scheduler.backoff import delay_ms
-from schemas.messages import CommandRefused, DeleteExecution, ReleaseExecution
+from schemas.messages import CommandRefused, Decision, DeleteExecution, ReleaseExecution, encode
 from tests.scheduler.builders import UID, Run, a_step, a_workflow, an_execution
 
 DOWN = {"action": "scale_deployment", "parameters": {"deployment": "checkout", "namespace": "shop", "replicas": 1}}
@@ -159,6 +160,7 @@ def test_a_step_keeps_the_time_at_which_it_had_ended() -> None:
     undo(run, 1)
 
     assert (ended, run.last.now) == (run.state.steps[0].ended_at, run.state.rollbacks[0].ended_at)
+    assert "rolled_back" == run.state.steps[0].reason
 
 
 def test_what_waited_is_cancelled_when_the_rollback_begins() -> None:
@@ -411,6 +413,40 @@ def test_a_failed_rollback_is_tried_again_as_often_as_its_step() -> None:
     assert ("completed", "", "", 2, "") == (side.phase, side.reason, side.error, side.attempt, side.ending)
 
 
+def test_the_next_attempt_of_a_rollback_knows_nothing_of_the_one_before() -> None:
+    """Somebody deleted the first; the second counts from its first version, and is ended when its time is over."""
+    run = rolling_back(undone(1, maxRetries=1, rollbackSpec=DOWN | {"timeout": "30s"}), broken(2, 1), last=2)
+    run.see(1, purpose="rollback", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
+    run.see(1, purpose="rollback", deleted=True)
+    run.wait_for("undo:1")
+
+    run.take(an_execution(run.create_of(1, "rollback"), version=1))
+    second = run.state.rollbacks[0]
+    run.wait_for("undo:1")
+
+    assert ("rollback-1-2", 1, False, "") == (
+        second.execution_uid,
+        second.execution_version,
+        second.leaving,
+        second.ending,
+    )
+    assert [DeleteExecution(name="leak-step-1-rollback-retry-1", uid="rollback-1-2", step=1, purpose="rollback")] == (
+        run.deletes()
+    )
+
+
+def test_what_is_recorded_of_a_rollback_can_be_read_again() -> None:
+    """At each point of it: commanded, waiting for its retry, ended."""
+    run = rolling_back(undone(1, maxRetries=1), undone(2), a_step(3), broken(4, 1, 2, 3), last=4)
+    undo(run, 1, "failed")
+    undo(run, 2, "failed")
+    run.wait_for("undo:1")
+    undo(run, 1)
+
+    again = [msgspec.json.decode(encode(decision), type=Decision) for decision in run.decisions]
+    assert again == run.decisions
+
+
 @pytest.mark.parametrize(
     ("spec", "failure", "again"),
     [
@@ -469,14 +505,16 @@ def test_a_rollback_past_its_timeout_is_ended_and_tried_again() -> None:
     run.wait_for("undo:1")
     asked = (sides(run)[1], run.state.rollbacks[0].ending, run.state.in_flight)
     run.see(1, purpose="rollback", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
-    ended = run.state.rollbacks[0]
+    ended, timers = run.state.rollbacks[0], run.state.timers
+    run.wait_for("undo:1")
 
     assert ("executing", "timed_out", 1) == asked
     assert [DeleteExecution(name="leak-step-1-rollback", uid="rollback-1-1", step=1, purpose="rollback")] == (
         run.deletes()
     )
     assert ("timed_out", "it had not ended in time and was ended", 1) == (ended.reason, ended.error, ended.retries)
-    assert {} == {name: at for name, at in run.state.timers.items() if name != "undo:1"}
+    assert ({"undo:1"}, "") == (set(timers), ended.ending)
+    assert ("executing", 2) == (sides(run)[1], run.state.rollbacks[0].attempt)
 
 
 def test_a_rollback_that_may_not_be_done_twice_is_not_tried_again_after_its_timeout() -> None:
@@ -518,6 +556,7 @@ def test_a_rollback_that_completes_although_its_time_was_over_is_done() -> None:
     undo(run, 1)
 
     assert ({1: "completed"}, "rolled_back") == ({1: sides(run)[1]}, run.phases()[1])
+    assert "" == run.state.rollbacks[0].ending
 
 
 def test_a_rollback_that_fails_after_its_end_was_commanded_has_timed_out() -> None:

@@ -37,9 +37,10 @@ def last_reason(run: Run) -> str:
 
 
 def test_each_check_is_asked_for_once_about_everything_that_the_steps_are_about() -> None:
-    """Steps that are about the same are named once; what is no name of a thing is left out."""
+    """Steps that are about the same are named once, however it is written; what is no name of a thing is left out."""
+    again = a_step(2, parameters={"replicas": 3, "namespace": "shop", "deployment": "checkout"})
     long = a_step(3, action="notify_only", parameters={"message": "x" * 254}, targetCluster="west")
-    run = checked(RBAC, NETWORK, steps=(a_step(1), a_step(2), long))
+    run = checked(RBAC, NETWORK, steps=(a_step(1), again, long))
 
     same = {"deployment": "checkout", "namespace": "shop", "replicas": 3}
     targets = (
