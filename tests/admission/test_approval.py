@@ -353,6 +353,13 @@ def test_what_is_no_word_on_the_plan_is_written_as_before(gate: Gate, by: str) -
     assert [answer.code for answer in answers] == [200, 200], answers[-1].message
 
 
+def test_other_namespaces_of_the_server_are_left_alone(gate: Gate) -> None:
+    """Other tests are at work in them."""
+    answer = gate.admin.create("default", a_run(**word("somebody")), options="?dryRun=All")
+
+    assert answer.code == 201, answer.message
+
+
 def test_a_name_with_an_approver_s_at_its_beginning_is_another_name(gate: Gate) -> None:
     """Names are compared whole."""
     run = gate.a_waiting_run()

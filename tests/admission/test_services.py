@@ -193,6 +193,19 @@ def test_nobody_else_takes_the_finalizer_off(gate: Gate) -> None:
     assert (200, 200) == (alone.code, recorded.code), recorded.message
 
 
+def test_nobody_else_lets_an_execution_go(gate: Gate) -> None:
+    """One whose action is not idempotent stays until the log holds how it ended."""
+    execution = an_execution_of(gate, gate.a_waiting_run())
+    where = gate.execution(execution["metadata"]["name"])
+    succeeded(gate.bridge.call("POST", EXECUTIONS.format(gate.namespace("open")), execution))
+
+    answer = gate.mallory.call("PATCH", where, {"metadata": {"finalizers": None}}, kind=MERGE)
+    recorded = gate.bridge.call("PATCH", where, {"metadata": {"finalizers": None}}, kind=MERGE)
+
+    assert (answer.code, RECORDS in answer.message) == (403, True), answer.message
+    assert recorded.code == 200, recorded.message
+
+
 def test_an_administrator_still_helps(gate: Gate) -> None:
     """Whoever holds every verb can take a finalizer off by hand, for a product that is not there any more."""
     made = succeeded(gate.carol.create(gate.namespace("open"), a_run()))
