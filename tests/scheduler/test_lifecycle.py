@@ -9,6 +9,7 @@ import pytest
 from scheduler.inputs import Place
 from scheduler.lifecycle import needs_place, turn_of
 from schemas.messages import (
+    AlertFired,
     HoldWorkflow,
     ReleaseWorkflow,
     TimerDue,
@@ -261,3 +262,31 @@ def test_a_changed_spec_is_refused_by_its_hash() -> None:
     said = f"{other.spec_hash[:8]}: the run goes on with the spec that it was planned with"
     assert ({"spec": said}, 500, None) == (run.state.refusals, run.state.object_version, again)
     assert 1 == run.state.definition_sequence
+
+
+@pytest.mark.parametrize(
+    ("asked", "phases"),
+    [
+        pytest.param({"paused": True}, ("monitoring", "rolling_back"), id="a pause"),
+        pytest.param({"cancel": {"mode": "rollback"}}, ("rolling_back", "failed"), id="a cancel"),
+    ],
+)
+def test_a_version_that_repeats_what_was_refused_is_old_news_in_the_next_phase(
+    asked: dict[str, Any], phases: tuple[str, str]
+) -> None:
+    """There it would mean something else, and nobody has asked anew."""
+    undo = {"rollbackSpec": {"action": "notify_only", "parameters": {"message": "undone"}}}
+    strategy = {"rollbackStrategy": "automatic", "monitoring": {"window": "30s"}}
+    run = Run(a_workflow(a_step(1, **undo), executionStrategy=strategy))
+    alert = AlertFired(workflow=run.last.workflow, alert="HighLatency")
+    run.end(1)
+    if phases[0] == "rolling_back":
+        run.take(alert)
+    run.ask(**asked)
+    run.ask(**asked)
+    repeated, before = definition_of(run.workflow, sequence=run.version), run.state.phase
+
+    run.take(alert) if before == "monitoring" else run.end(1, purpose="rollback")
+
+    assert phases == (before, run.state.phase)
+    assert run.take(repeated) is None
