@@ -470,6 +470,18 @@ def test_a_rollback_is_tried_again_only_where_that_is_safe(
     assert ("waiting_retry" if again else "failed") == sides(run)[1]
 
 
+def test_whether_a_rollback_may_be_repeated_is_a_matter_of_its_action_alone() -> None:
+    """Not of its parameters, which cannot be filled in any more by the time at which it fails."""
+    replicas = "{{ now < timestamp('2023-11-14T22:13:30Z') ? 1 : 0 - 1 }}"
+    spec = DOWN | {"parameters": DOWN["parameters"] | {"replicas": replicas}}  # type: ignore[operator]
+    run = rolling_back(undone(1, rollbackSpec=spec, maxRetries=1), broken(2, 1), last=2)
+    run.time += 60_000
+
+    run.fail(1, purpose="rollback")
+
+    assert ("waiting_retry", "broken") == (sides(run)[1], run.state.rollbacks[0].reason)
+
+
 def test_the_retries_of_a_rollback_end() -> None:
     """Then it has failed, and nothing is due any more."""
     run = rolling_back(undone(1, maxRetries=1), broken(2, 1), last=2)
