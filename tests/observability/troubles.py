@@ -88,7 +88,11 @@ TROUBLES: Final[Mapping[str, tuple[Recorded, Mapping[str, str]]]] = {
         {"stream": "KUBERNAUT"},
     ),
     "KubernautChangesUntold": (
-        {'kubernaut_watch_pending_changes{resource="workflowexecutions"}': turning(0, 4)},
+        {
+            'kubernaut_watch_pending_changes{resource="workflowexecutions"}': turning(0, 4),
+            'kubernaut_watch_changes_published_total{resource="workflowexecutions",what="whole"}': stopping(10),
+            'kubernaut_watch_changes_published_total{resource="workflowexecutions",what="status"}': stopping(40),
+        },
         {"resource": "workflowexecutions"},
     ),
     "KubernautWatchMissed": (
@@ -166,6 +170,9 @@ HARMLESS: Final[Mapping[str, Recorded]] = {
         "workflowexecution_active_total": passing(7, 1000, 15),
         "workflowexecution_queued_total": passing(0, 900, 15),
         "kubernaut_queue_places_taken": passing(7, 100, 15),
+    },
+    "a watcher with much to do always has something in its hands": {
+        'kubernaut_watch_pending_changes{resource="workflowexecutions"}': turning(0, 50),
     },
     "an API server is asked for what is not there": {
         'kubernaut_api_refusals_total{verb="get",code="404"}': rising(6000),

@@ -91,6 +91,9 @@ func (w *world) alerts(ctx context.Context, rule rulefmt.Rule, found promql.Vect
 	for _, one := range found {
 		metric := labels.NewBuilder(one.Metric).Del(labels.MetricName)
 		key := metric.Labels().String()
+		if now[key] != nil {
+			return nil, fmt.Errorf("the series %s is there twice", key)
+		}
 		if now[key] = before[key]; now[key] == nil {
 			now[key] = &standing{since: at}
 		}
