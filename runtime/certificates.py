@@ -57,7 +57,7 @@ class Certificate:
             stamp = _stamp(self._directory)
             if stamp == self._shown:
                 return
-            self._shown = ()  # whatever comes now, the next look tries again
+            self._shown = ()  # what is half taken, as the files change just now, is tried again at the next look
             self._take(stamp)
         except (OSError, ValueError) as error:
             if self._complaint != (complaint := _words(error)):
