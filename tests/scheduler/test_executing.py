@@ -130,6 +130,28 @@ def test_what_ends_before_it_starts_is_settled_like_any_other(fields: dict[str, 
 @pytest.mark.parametrize(
     "fields",
     [
+        pytest.param({"runIf": NO_VALUE}, id="whether it runs"),
+        pytest.param({"skipIf": NO_VALUE}, id="whether it is skipped"),
+        pytest.param({"preConditions": [{"expression": NO_VALUE}]}, id="a precondition"),
+        pytest.param(
+            {"parameters": {"deployment": "{{ steps[1].result.nope }}", "namespace": "shop", "replicas": 1}},
+            id="a parameter",
+        ),
+    ],
+)
+def test_what_has_no_value_names_what_is_missing(fields: dict[str, Any]) -> None:
+    """The step has failed by it before it started."""
+    run = Run(a_workflow(a_step(1), a_step(2, after=(1,), **NOT_CRITICAL, **fields)))
+
+    run.end(1, status={"phase": "completed", "executionResults": {"success": True, "yes": 1}})
+
+    phase, reason, error = said(run, 2)
+    assert ("failed", "expression_failed", True) == (phase, reason, "there is no nope" in error)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
         pytest.param({"runIf": f"false && '{GRUMPY}' == ''"}, id="an expression that skips"),
         pytest.param({"preConditions": [{"expression": "false", "message": GRUMPY}]}, id="the message of a condition"),
         pytest.param({"postConditions": [{"expression": "false", "message": GRUMPY}]}, id="of one after it"),

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from scheduler.backoff import delay_ms
 from schemas.messages import CommandRefused, DeleteExecution, ReleaseExecution
-from tests.scheduler.builders import Run, a_step, a_workflow
+from schemas.workflow import RetryPolicy
+from tests.scheduler.builders import UID, Run, a_step, a_workflow
 
 POD = {"action": "restart_pod", "parameters": {"pod": "checkout-1", "namespace": "shop"}}
 """An action that is not idempotent."""
@@ -100,6 +102,19 @@ def test_a_retry_comes_early_for_nobody() -> None:
     run.wait((due - run.time) / 1000 - 0.001)
 
     assert "waiting_retry" == run.phases()[1]
+
+
+def test_steps_that_fail_alike_wait_each_for_itself() -> None:
+    """So that what broke them does not meet all of them again at the same moment."""
+    run = Run(a_workflow(retried(1) | SLOWLY, retried(2) | SLOWLY))
+    waits = []
+    for step in (1, 2):
+        run.fail(step)
+        waits.append(run.state.timers[f"step:{step}"] - run.last.now)
+
+    policy = RetryPolicy(initial_delay="5m")
+    assert [delay_ms(policy, 1, UID, step, "execute") for step in (1, 2)] == waits
+    assert waits[0] != waits[1]
 
 
 def test_a_retry_waits_for_a_free_place() -> None:
