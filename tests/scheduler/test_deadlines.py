@@ -12,6 +12,8 @@ from tests.scheduler.builders import UID, Run, a_step, a_workflow
 
 POD = {"action": "restart_pod", "parameters": {"pod": "checkout-1", "namespace": "shop"}}
 UNDO = {"rollbackSpec": POD}
+SCALED = {"action": "scale_deployment", "parameters": {"deployment": "checkout", "namespace": "shop", "replicas": 1}}
+AT_ONCE = {"initialDelay": "0s", "maxDelay": "0s"}
 
 
 def due(run: Run, timer: str) -> TimerDue:
@@ -259,8 +261,8 @@ def test_a_step_that_completes_although_the_run_s_time_was_over_is_completed() -
 
 def retried(**fields: Any) -> Run:
     """A run whose step is tried again at once, several times, after 30 s each."""
-    again = {"retryPolicy": {"initialDelay": "0s", "maxDelay": "0s"}}
-    return Run(a_workflow(a_step(1, timeout="30s", maxRetries=5, **again, **fields), a_step(2, timeout="1h")))
+    again = a_step(1, timeout="30s", maxRetries=5, retryPolicy=AT_ONCE, **fields)
+    return Run(a_workflow(again, a_step(2, timeout="1h")))
 
 
 def test_an_execution_that_nobody_has_seen_is_waited_for_for_two_minutes() -> None:
@@ -294,6 +296,33 @@ def test_every_attempt_that_was_given_up_unseen_is_deleted_should_it_show_up() -
         run.state.steps[0].lost,
         run.phases()[1],
         run.state.steps[0].attempt,
+    )
+
+
+def test_every_attempt_of_a_rollback_that_was_given_up_unseen_is_deleted_too() -> None:
+    """In whichever order they show up."""
+    undone = {"rollbackSpec": SCALED | {"timeout": "30s"}, "maxRetries": 5, "retryPolicy": AT_ONCE}
+    run = Run(
+        a_workflow(a_step(1, **undone), a_step(2, after=(1,)), executionStrategy={"rollbackStrategy": "automatic"})
+    )
+    run.end(1)
+    run.fail(2)
+    lost = []
+    for _ in range(3):
+        lost.append(run.execution(1, purpose="rollback"))
+        run.lose(1, "undo")
+    given_up = (run.state.rollbacks[0].abandoned, run.state.rollbacks[0].lost)
+
+    for late in (lost[1], lost[2], lost[0], lost[1]):
+        run.take(late)
+
+    assert (3, (1, 2)) == given_up
+    assert ["rollback-1-2", "rollback-1-3", "rollback-1-1"] == [delete.uid for delete in run.deletes()]
+    assert (0, (), "executing", 4) == (
+        run.state.rollbacks[0].abandoned,
+        run.state.rollbacks[0].lost,
+        run.state.rollbacks[0].phase,
+        run.state.rollbacks[0].attempt,
     )
 
 

@@ -63,6 +63,16 @@ def test_a_copy_of_an_execution_under_another_name_is_a_stranger() -> None:
     assert 1 == strangers(run, Execution(**{f: getattr(copy, f) for f in copy.__struct_fields__} | {"name": "a-copy"}))
 
 
+def test_an_execution_that_was_made_anew_is_no_stranger_when_it_comes_again() -> None:
+    """It was sent away by the first news of it."""
+    run = Run(a_workflow(a_step(1), a_step(2)))
+    run.see(1)
+    run.see(1, uid="another")
+
+    assert 0 == strangers(run, run.execution(1, uid="another"))
+    assert ["another"] == [delete.uid for delete in run.deletes()]
+
+
 def test_an_execution_of_a_run_that_has_no_steps_yet_is_a_stranger() -> None:
     """It waits for its place."""
     started, queued = Run(a_workflow()), Run(a_workflow(), admitted=False)
@@ -145,6 +155,15 @@ def test_what_was_affected_is_counted_however_it_ended(ending: str) -> None:
     run.end(1, status={"phase": ending, "executionResults": {"success": True, "resourcesAffected": [{}, {}, {}]}})
 
     assert 3 == run.state.steps[0].affected
+
+
+def test_what_an_attempt_affected_stands_while_its_step_waits_to_be_tried_again() -> None:
+    """It may wait for long, and nothing newer is known."""
+    run = Run(a_workflow(a_step(1, maxRetries=1, retryPolicy={"initialDelay": "5m"}), a_step(2)))
+
+    run.end(1, status={"phase": "failed", "executionResults": {"success": False, "resourcesAffected": [{}, {}]}})
+
+    assert ("waiting_retry", 2) == (run.phases()[1], run.state.steps[0].affected)
 
 
 def test_a_new_attempt_has_affected_nothing_yet() -> None:
