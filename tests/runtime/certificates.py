@@ -1,27 +1,42 @@
-"""Certificates for servers of tests, made by openssl, and what a server shows."""
+"""Certificates for servers of tests, and what a server shows."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-import subprocess
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_MAKE = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -days 2 -addext subjectAltName=IP:127.0.0.1"
+_DAY = timedelta(days=1)
 
 
 def make_pair(folder: Path, *, password: str = "") -> bytes:
     """Make `tls.crt` and `tls.key` in a folder and return the certificate as it goes over the wire."""
     folder.mkdir(exist_ok=True)
-    lock = ("-passout", f"pass:{password}") if password else ("-nodes",)
-    files = ("-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt"))
-    command = ["openssl", *_MAKE.split(), "-subj", "/CN=test", *lock, *files]
-    made = subprocess.run(command, capture_output=True, check=False)
-    assert made.returncode == 0, made.stderr
-    return ssl.PEM_cert_to_DER_cert((folder / "tls.crt").read_text())
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - _DAY, now + _DAY)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "tls.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    locked: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if password:
+        locked = serialization.BestAvailableEncryption(password.encode())
+    (folder / "tls.key").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
+    )
+    return certificate.public_bytes(serialization.Encoding.DER)
 
 
 async def shown(port: int) -> bytes:
