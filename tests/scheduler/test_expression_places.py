@@ -78,6 +78,7 @@ def test_a_name_means_what_is_nearest(text: str, value: Any) -> None:
         ("3 <= 2", False),
         ("2 >= 2", True),
         ("1 >= 2", False),
+        ("7.0 * 2.0", 14.0),
         ("7.0 / 2.0", 3.5),
         ("7.0 - 2.0", 5.0),
         ("-(1.5 + 1.0)", -2.5),
