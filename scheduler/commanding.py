@@ -58,8 +58,8 @@ def create(draft: Draft, number: int, attempt: int, purpose: Purpose, order: Ord
     """
     definition = draft.plan.definition
     hold = purpose != "dry_run" and not idempotent(order.action)
-    left = draft.timers.get(_LIMITS.get(purpose, ""), 0)
-    timeout = min(order.timeout_ms, max(left - draft.now, 1000)) if left else order.timeout_ms
+    ends = draft.timers.get(_LIMITS.get(purpose, ""))
+    timeout = min(order.timeout_ms, max(ends - draft.now, 1000)) if ends else order.timeout_ms
     draft.commands.append(
         CreateExecution(
             name=execution_name(definition.ref.name, number, attempt, purpose),
@@ -121,10 +121,10 @@ def end(draft: Draft, state: StepState | SideState, purpose: Purpose, *, last: b
     return False
 
 
-def abandon(draft: Draft, state: StepState | SideState, purpose: Purpose, **changes: Any) -> None:
+def abandon(draft: Draft, state: StepState | SideState, purpose: Purpose) -> None:
     """Give up an execution whose creation was not seen: should it show up, it is deleted."""
     lost = (*state.lost, state.abandoned)[-LOST_LIMIT:] if state.abandoned else state.lost
-    put(draft, state, purpose, abandoned=state.attempt, lost=lost, **changes)
+    put(draft, state, purpose, abandoned=state.attempt, lost=lost)
 
 
 def release(draft: Draft, state: StepState | SideState, purpose: Purpose, *, gone: bool) -> None:

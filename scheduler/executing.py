@@ -143,7 +143,6 @@ def _short(message: str) -> str:
 
 def _start(draft: Draft, number: int) -> None:
     """Command the execution of a ready step, unless a precondition or its parameters are in the way."""
-    draft.ready.remove(number)
     planned = draft.plan.step(number)
     try:
         unmet = _first_unmet(draft, planned.pre_conditions)
