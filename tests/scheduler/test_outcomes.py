@@ -113,6 +113,17 @@ def test_that_it_is_being_deleted_is_taken_in_once(older: int) -> None:
     assert 1 == sum(isinstance(command, ReleaseExecution) for command in run.commands())
 
 
+def test_the_deletion_of_one_that_is_known_is_taken_in_once_too() -> None:
+    """By its version, like all that is told of it."""
+    run = Run(a_workflow(a_step(1), a_step(2)))
+    run.see(1)
+    going = run.execution(1, metadata=GOING)
+    run.take(going)
+
+    assert (True, None) == (run.state.steps[0].leaving, run.take(going))
+    assert going.version == run.state.steps[0].execution_version
+
+
 def test_a_step_is_told_as_started_once() -> None:
     """When its execution is seen for the first time."""
     run = Run(a_workflow(a_step(1), a_step(2)))
