@@ -72,6 +72,22 @@ def test_a_name_means_what_is_nearest(text: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
+        ("[].all(x, x == 1)", True),
+        ("[].exists(x, x == 1)", False),
+        ("[].exists_one(x, x == 1)", False),
+        ("[].map(x, x)", []),
+        ("[].filter(x, x == 1)", []),
+        ("{}.all(key, key == 'a')", True),
+    ],
+)
+def test_a_loop_over_nothing_has_a_value(text: str, value: Any) -> None:
+    """An action may have found nothing."""
+    assert value == evaluate(text, SCOPE)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
         ("1 < 2", True),
         ("2 < 2", False),
         ("2 <= 2", True),
