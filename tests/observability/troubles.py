@@ -155,6 +155,18 @@ HARMLESS: Final[Mapping[str, Recorded]] = {
         for name, values in HEALTHY.items()
         if name.partition("{")[0].endswith(("_total", "_count", "_bucket", "_sequence"))
     },
+    "one step of three failed in a quiet hour": {
+        'workflowexecution_step_execution_total{status="completed",action="restart_pod"}': turning(0, 2),
+        'workflowexecution_step_execution_total{status="failed",action="restart_pod"}': turning(0, 1),
+    },
+    "what came last was old, and nothing waits behind it": {
+        'kubernaut_consumer_lag_messages{consumer="scheduler",instance="a"}': steady(0),
+        'kubernaut_consumer_age_seconds{consumer="scheduler",instance="a"}': turning(0.2, 900),
+        'kubernaut_consumer_age_seconds{consumer="scheduler",instance="b"}': turning(0.2, 900),
+    },
+    "a replica remembers runs that waited and have their places now": {
+        "workflowexecution_queued_total": turning(0, 3),
+    },
     "one run of three failed in a quiet hour": {
         _COMPLETED: turning(0, 2),
         _FAILED: turning(0, 1),
