@@ -94,6 +94,4 @@ def _take(draft: Draft, seen: Input) -> bool:
             controls.take_later(draft)
         case Earlier():
             lifecycle.take_earlier(draft, fact.steps)
-        case _:
-            pass  # a wake-up, or no place yet: the timers and the phase say what follows
-    return True
+    return True  # of a wake-up, or no place yet, nothing is taken in: the timers and the phase say what follows

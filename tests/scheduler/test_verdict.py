@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from scheduler.decide import decide, may_wait
+from scheduler.decide import Verdict, decide, may_wait
 from scheduler.inputs import Earlier, Place
 from schemas.messages import AlertFired, TimerDue, WorkflowRef
-from tests.scheduler.builders import NOW, UID, Run, a_step, a_workflow
+from tests.scheduler.builders import NOW, UID, Run, a_step, a_workflow, plan_of
 
 
 def test_a_decision_says_whose_it_is() -> None:
@@ -30,6 +30,46 @@ def test_without_messages_no_time_passes_and_nothing_is_decided() -> None:
 
     assert (None, (), 0) == (verdict.decision, verdict.strangers, verdict.wake_at)
     assert NOW < run.last.now
+
+
+def test_of_a_run_that_had_ended_before_the_log_began_nothing_comes() -> None:
+    """No decision, no stranger, no wake-up."""
+    run = Run(a_workflow())
+    ended = plan_of(a_workflow(status={"phase": "completed", "sequence": 7}))
+
+    assert Verdict(decision=None, strangers=(), wake_at=0) == decide(ended, None, [run.input(ended.definition)])
+
+
+def test_a_wake_up_in_the_queue_is_followed_by_none() -> None:
+    """Nothing will be due before the run has its place."""
+    run = Run(a_workflow(), admitted=False)
+
+    verdict = decide(run.plan, run.last, [run.input(TimerDue(workflow_uid=UID, due_at=1))])
+
+    assert Verdict(decision=None, strangers=(), wake_at=0) == verdict
+
+
+@pytest.mark.parametrize(("early", "armed"), [(0, True), (1, False)], ids=["when it was due", "a moment before"])
+def test_a_wake_up_for_which_nothing_is_due_any_more_is_followed_by_the_next(early: int, armed: bool) -> None:  # noqa: FBT001
+    """It is used up then; one that comes before it leaves it armed."""
+    run = Run(a_workflow(a_step(1, timeout="30s"), a_step(2, timeout="50s")))
+    run.see(2)
+    run.end(1)
+    run.time = run.state.wake_at - early - run.tick
+
+    verdict = decide(run.plan, run.last, [run.input(TimerDue(workflow_uid=UID, due_at=1))])
+
+    assert (None, run.state.timers["step:2"] if armed else 0) == (verdict.decision, verdict.wake_at)
+
+
+def test_a_decision_that_leaves_what_is_due_next_as_it_was_arms_nothing() -> None:
+    """The wake-up is on its way already."""
+    run = Run(a_workflow())
+
+    verdict = decide(run.plan, run.last, [run.input(run.execution(1))])
+
+    assert verdict.decision is not None
+    assert (run.state.wake_at, 0) == (verdict.decision.state.wake_at, verdict.wake_at)
 
 
 @pytest.mark.parametrize(
