@@ -326,3 +326,17 @@ def test_a_step_that_was_decided_on_is_not_decided_on_again_when_the_run_opens()
     run.end(2)
 
     assert {1: "executing", 2: "completed", 3: "executing"} == run.phases()
+
+
+def test_a_failed_step_that_a_person_wants_again_says_so_while_it_waits_for_a_place() -> None:
+    """Why it had failed is no reason any more."""
+    run = Run(a_workflow(a_step(1, **NOT_CRITICAL), a_step(2), executionStrategy={"parallelismLimit": 1}))
+    run.fail(1)
+
+    run.ask(overrides=[{"stepNumber": 1, "operation": "retry", "reason": ""}])
+
+    assert ("waiting_retry", "retry_asked", 0) == (
+        run.phases()[1],
+        run.state.steps[0].reason,
+        run.state.steps[0].ended_at,
+    )
