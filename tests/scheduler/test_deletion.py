@@ -256,3 +256,15 @@ def test_a_new_object_that_is_going_already_is_cancelled_before_it_begins() -> N
     assert ("cancelled", [ReleaseWorkflow()], True) == (run.state.phase, list(run.last.commands), run.state.deleting)
     assert ["cancelled"] == run.told()
     assert ("planning", "planning") == (run.last.transitions[0].after, run.last.transitions[1].before)
+
+
+def test_a_new_object_that_is_going_already_is_recorded_like_any_other() -> None:
+    """Its end is not all that is known of it: which version, of which generation, by which spec."""
+    run = Run(a_workflow(metadata=GOING | {"generation": 3}))
+
+    assert (3, 5, 1, run.plan.definition.spec_hash) == (
+        run.state.generation,
+        run.state.object_version,
+        run.state.definition_sequence,
+        run.state.spec_hash,
+    )
