@@ -218,7 +218,7 @@ def complete(draft: Draft, number: int, **known: Any) -> None:
     if unmet is not None:
         _unmet(draft, number, unmet, "postcondition_failed", executed=True)
         return
-    draft.move_step(number, "completed", "completed", error="")
+    draft.move_step(number, "completed", "completed")
     settle(draft, number)
 
 
