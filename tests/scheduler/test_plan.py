@@ -120,6 +120,7 @@ def test_of_a_workflow_that_is_refused_the_plan_holds_the_reasons_only(workflow:
         pytest.param("36h", 36 * HOUR, id="as it asks"),
         pytest.param("8760h", 8760 * HOUR, id="a year"),
         pytest.param("9000h", 8760 * HOUR, id="longer than a year"),
+        pytest.param("36h\n", DAY, id="a line break more than a duration has"),
     ],
 )
 def test_the_object_of_a_refused_run_is_kept_as_it_asks(written: str, kept: int) -> None:
