@@ -340,3 +340,18 @@ def test_a_failed_step_that_a_person_wants_again_says_so_while_it_waits_for_a_pl
         run.state.steps[0].reason,
         run.state.steps[0].ended_at,
     )
+
+
+def test_a_retry_that_opens_the_run_again_is_asked_for_once() -> None:
+    """The object goes on saying it; when the step fails once more, that is no new word."""
+    again = [{"stepNumber": 1, "operation": "retry", "reason": ""}]
+    run = Run(a_workflow(a_step(1), a_step(2)))
+    run.fail(1)
+    run.ask(overrides=again)
+    opened = (run.phases()[1], run.state.closing, run.state.control.overrides)
+    run.fail(1)
+
+    run.ask(generation=3, overrides=again)
+
+    assert ("executing", "", 1) == opened
+    assert ("failed", "failed", 2) == (run.phases()[1], run.state.closing, run.state.steps[0].attempt)
