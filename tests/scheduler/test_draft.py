@@ -92,3 +92,46 @@ def test_what_is_counted_as_ended_and_in_flight_is_what_is() -> None:
     run.end(2)
 
     assert (1, 1) == (run.state.in_flight, run.state.settled)
+
+
+def test_a_step_that_is_tried_once_more_counts_as_ended_no_longer() -> None:
+    """A person asked for it after it had failed."""
+    run = Run(a_workflow(a_step(1, criticalStep=False), a_step(2)))
+    run.fail(1)
+    before = run.state.settled
+
+    run.ask(overrides=[{"stepNumber": 1, "operation": "retry"}])
+
+    assert (1, 0) == (before, run.state.settled)
+
+
+def test_a_run_has_an_end_only_once_it_has_ended() -> None:
+    """Its object is held until then."""
+    run = Run(a_workflow())
+    before = (run.state.ended_at, run.state.held)
+
+    run.end(1)
+
+    assert (0, True) == before
+    assert run.last.now == run.state.ended_at
+    assert run.state.held is False
+
+
+def test_a_public_event_that_leaves_the_phase_as_it_is_says_so() -> None:
+    """From the phase to the same one."""
+    run = Run(a_workflow())
+
+    run.ask(paused=True)
+
+    told = [(each.what, each.before, each.after) for each in run.last.transitions]
+    assert [("paused", "executing", "executing")] == told
+
+
+def test_a_step_says_what_came_over_it_and_is_not_about_to_end_any_more() -> None:
+    """In the event that tells it."""
+    run = Run(a_workflow(a_step(1), a_step(2, after=(1,))))
+
+    run.ask(overrides=[{"stepNumber": 2, "operation": "skip", "reason": "not needed"}])
+
+    assert ["skipped by a person: not needed"] == [each.message for each in run.last.transitions if each.step == 2]
+    assert "" == run.state.steps[1].ending
