@@ -48,6 +48,7 @@ bench: setup ## measure throughput, handoff, CPU and memory beside the floor
 
 generate: setup ## write the files that are made from schemas/
 	$(BIN)/python -m schemas.generate
+	$(BIN)/python deploy/observability/wrap.py
 	$(BIN)/python -m scheduler.transitions > docs/states.md
 	$(BIN)/python -m scheduler.control_page > docs/control.md
 
