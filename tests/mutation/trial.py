@@ -32,14 +32,17 @@ from tests.mutation.mutants import Change
 
 OURS: Final = ("scheduler", "tests", "kubernaut", "watcher", "auditor", "executor_bridge", "benchmarks")
 """What each trial loads anew: it may stand on the scheduler."""
-FIRST: Final = 12
+FIRST: Final = 8
 """Tests of the first round: those that ended most mutants of the module, and the nearest."""
 NEAREST: Final = 250
 """Tests that a mutant is tried with when it has a reason to survive: those that call the fewest other functions."""
 EXAMPLES: Final = 40
 """Of a property, at least; fewer of the state machine, whose examples are whole runs."""
 MEMORY: Final = 4 * 1024**3
-_ARGUMENTS: Final = ("-q", "--noconftest", "-m", "not real", "-p", "no:cacheprovider", "--timeout=0", "-W", "ignore")
+_ARGUMENTS: Final = (
+    *("-q", "--noconftest", "-m", "not real", "-p", "no:cacheprovider", "--timeout=0", "-W", "ignore"),
+    *("--tb=no", "--assert=plain"),  # nobody reads why a test failed, and to tell it is a third of a trial
+)
 
 
 class Reach(msgspec.Struct, dict=True):
