@@ -15,11 +15,12 @@ import msgspec
 
 from kubernaut.cli.connection import find_nats
 from kubernaut.cli.consumer_pause import jetstream_at, look, pause, resume
-from kubernaut.cli.freeze_fact import frozen_event, me, publish, thawed_event
+from kubernaut.cli.freeze_fact import frozen_event, publish, thawed_event
 from kubernaut.cli.freeze_lines import GOES_ON, freeze_line, queue_words
 from kubernaut.cli.help_texts import Exemplary
 from kubernaut.cli.options import explained
 from kubernaut.local.home import DEFAULT_NAME
+from kubernaut.operation_facts import me
 from runtime.errors import NotFoundError, RefusedError, UnavailableError
 from runtime.nats_connection import Connection
 from schemas import durations

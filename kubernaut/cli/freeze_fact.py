@@ -6,23 +6,19 @@ there, must not keep anybody from freezing.
 
 from __future__ import annotations
 
-import getpass
-import socket
 import time
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 
 from kubernaut.cli.freeze_lines import Frozen
+from kubernaut.operation_facts import event as fact
 from runtime.errors import KubernautError
 from runtime.nats_connection import Reply
 from runtime.nats_headers import to_block
 from schemas.cloudevents import Event, to_headers
-from schemas.messages import TYPE_OF, EffectsFrozen, EffectsThawed, encode
-from schemas.redaction import redact_json
+from schemas.messages import EffectsFrozen, EffectsThawed
 from schemas.subjects import FREEZES
-
-SOURCE: Final = "/kubernaut/cli"
 
 
 class Requests(Protocol):
@@ -35,16 +31,14 @@ class Requests(Protocol):
 
 def frozen_event(frozen: Frozen, by: str) -> Event:
     """Return the message about a freeze; `frozen`: as it is now."""
-    return _event(
-        EffectsFrozen(by=by, reason=frozen.reason, until=frozen.until), f"freeze/{frozen.since or time.time_ns()}"
-    )
+    body = EffectsFrozen(by=by, reason=frozen.reason, until=frozen.until)
+    return fact(FREEZES, body, f"freeze/{frozen.since or time.time_ns()}")
 
 
 def thawed_event(before: Frozen, by: str) -> Event:
     """Return the message about a thaw; `before`: as it was."""
-    return _event(
-        EffectsThawed(by=by, frozen_by=before.by, waiting=before.queue), f"thaw/{before.since or time.time_ns()}"
-    )
+    body = EffectsThawed(by=by, frozen_by=before.by, waiting=before.queue)
+    return fact(FREEZES, body, f"thaw/{before.since or time.time_ns()}")
 
 
 async def publish(connection: Requests, event: Event) -> str:
@@ -57,21 +51,9 @@ async def publish(connection: Requests, event: Event) -> str:
     return error.description if error else ""
 
 
-def me() -> str:
-    """Return who it is as this machine knows him: NATS knows no persons."""
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (KeyError, OSError):
-        return socket.gethostname()
-
-
 class _Error(msgspec.Struct):
     description: str = ""
 
 
 class _Answer(msgspec.Struct):
     error: _Error | None = None
-
-
-def _event(body: EffectsFrozen | EffectsThawed, event_id: str) -> Event:
-    return Event(subject=FREEZES, id=event_id, type=TYPE_OF[type(body)], source=SOURCE, data=redact_json(encode(body)))

@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from kubernaut.cli.freeze_fact import SOURCE, me
 from kubernaut.install_streams import install_streams, stream_config
+from kubernaut.operation_facts import event as fact
+from kubernaut.operation_facts import me
 from runtime.continuity import GUARDED, Record
 from runtime.errors import NotFoundError
 from runtime.kinds import WORKFLOWS
 from runtime.nats_continuity import remember, seen_in
 from runtime.nats_publish import Publisher
 from runtime.nats_stored import from_api
-from schemas.cloudevents import Event
-from schemas.messages import TYPE_OF, LossAccepted, encode
-from schemas.redaction import redact_json
+from schemas.messages import LossAccepted
 from schemas.subjects import CONSUMERS, LOG, RECOVERIES, STORAGE_STREAM, STREAMS
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from kubernaut.recovery.verdicts import Verdict
     from runtime.nats_connection import Connection
     from runtime.ports import Cluster, Stored
+    from schemas.cloudevents import Event
 
 GAP: Final = 1000
 """Sequences that are left out: more than were lost that nobody knows of."""
@@ -106,8 +106,7 @@ def _publisher(connection: Connection) -> Publisher:
 def _accepted(found: Found, first: int) -> Event:
     """Return the message by which the audit knows what is missing for good, and who accepted that."""
     body = LossAccepted(by=me(), reason=found.losses[LOG.name], lost_after=found.audited, lost_before=first)
-    data, event_id = redact_json(encode(body)), f"recover/{time.time_ns()}"
-    return Event(subject=RECOVERIES, id=event_id, type=TYPE_OF[LossAccepted], source=SOURCE, data=data)
+    return fact(RECOVERIES, body, f"recover/{time.time_ns()}")
 
 
 async def _import(publisher: Publisher, found: Found) -> list[str]:

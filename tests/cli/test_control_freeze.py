@@ -17,11 +17,12 @@ from click.testing import CliRunner, Result
 from kubernaut.__main__ import main
 from kubernaut.cli import consumer_pause
 from kubernaut.cli.consumer_pause import jetstream_at, look, pause, resume
-from kubernaut.cli.freeze_fact import frozen_event, me, publish
+from kubernaut.cli.freeze_fact import frozen_event, publish
 from kubernaut.cli.freeze_lines import Frozen, freeze_line
 from kubernaut.install_streams import install_streams
 from kubernaut.local.home import Home
 from kubernaut.local.state import StackState, write_state
+from kubernaut.operation_facts import me
 from runtime.errors import RefusedError, UnavailableError
 from runtime.health import Dependency
 from runtime.nats_connection import Reply

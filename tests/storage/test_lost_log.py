@@ -10,7 +10,7 @@ import re
 import msgspec
 import pytest
 
-from kubernaut.cli.freeze_fact import me
+from kubernaut.operation_facts import me
 from schemas.subjects import LOG
 from tests.e2e.world import World, a_workflow, ten_steps, until
 from tests.nats_server import administrator
