@@ -46,6 +46,11 @@ class LeanClient(Client):  # type: ignore[misc]  # nats-py is not typed for our 
         """Whether it is connected and may be written to."""
         return self.is_connected and not self.lost.done()
 
+    @property
+    def server_version(self) -> str:
+        """What the server said of itself when it was connected, such as `2.15.1`."""
+        return str(self._server_info.get("version", ""))
+
     def send(self, subject: str, data: bytes, *, reply: str = "", headers: bytes = b"") -> bool:
         """Write a message out with the others of this turn of the loop; False when it cannot be sent now.
 

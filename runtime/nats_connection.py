@@ -99,6 +99,8 @@ class Connection:
         self._numbers: dict[str, int] = {}
         self._on_connect: dict[str, Callable[[], None]] = {}
         self.max_payload = 1024 * 1024
+        self.server_version = ""
+        """Of the server that it was last connected to."""
 
     @property
     def connected(self) -> bool:
@@ -237,6 +239,7 @@ class Connection:
     def _use(self, client: LeanClient) -> None:
         self._client = client
         self.max_payload = client.max_payload
+        self.server_version = client.server_version
         client.listen(f"{self._prefix}.r.*", self._answered)
         for subject, handler in self._listeners.items():
             self._numbers[subject] = client.listen(subject, handler)
