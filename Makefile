@@ -52,8 +52,11 @@ generate: setup ## write the files that are made from schemas/
 	$(BIN)/python -m scheduler.transitions > docs/states.md
 	$(BIN)/python -m scheduler.control_page > docs/control.md
 
-lock: setup ## choose the dependencies anew and write requirements/dev.lock
-	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url -o requirements/dev.lock
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+lock: setup ## choose the dependencies anew and write requirements/
+	$(LOCK) pyproject.toml --all-extras -o requirements/dev.lock
+	$(LOCK) pyproject.toml --constraints requirements/dev.lock -o requirements/runtime.lock
+	$(LOCK) --group pyproject.toml:image --constraints requirements/dev.lock -o requirements/image-build.lock
 
 clean: ## delete .venv and what tools have cached here
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
