@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.world import World
 from tests.observability.dashboards import expressions, filled
-from tests.observability.evaluator import built
-from tests.subscribers.programs import BUILD_SECONDS
+from tests.observability.evaluator import evaluator as built_evaluator
+from tests.tools.build import BUILD_SECONDS
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(BUILD_SECONDS + 300), pytest.mark.asyncio(loop_scope="session")]
 
@@ -42,7 +42,7 @@ async def asked() -> set[str]:
     groups = yaml.safe_load((FOLDER / "rules.yaml").read_text(encoding="utf-8"))["groups"]
     rules = [rule["expr"] for group in groups for rule in group["rules"]]
     queries = expressions(json.loads((FOLDER / "dashboard.json").read_bytes()))
-    evaluator = await asyncio.to_thread(built)
+    evaluator = await asyncio.to_thread(built_evaluator)
     found = evaluator.inspect([*rules, *map(filled, queries)])
     return {each.metric for one in found for each in one.selectors if ":" not in each.metric}
 

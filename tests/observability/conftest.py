@@ -9,7 +9,8 @@ import msgspec
 import pytest
 import yaml
 
-from tests.observability.evaluator import Evaluator, built
+from tests.observability.evaluator import Evaluator
+from tests.observability.evaluator import evaluator as built_evaluator
 
 FOLDER: Final = Path(__file__).parents[2] / "deploy" / "observability"
 
@@ -17,7 +18,7 @@ FOLDER: Final = Path(__file__).parents[2] / "deploy" / "observability"
 @pytest.fixture(scope="session")
 def evaluator() -> Evaluator:
     """Prometheus' parser and engine."""
-    return built()
+    return built_evaluator()
 
 
 @pytest.fixture(scope="session")

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import platformdirs
 
-from kubernaut.local.toolchain import find_toolchain
-from tests.subscribers.programs import run_go
+from tests.tools.build import built
 
 SOURCES: Final = Path(__file__).parent / "evaluator"
 INTERVAL_SECONDS: Final = 60
@@ -91,15 +86,6 @@ class Evaluator:
         return msgspec.json.decode(done.stdout, type=Answer)
 
 
-def built() -> Evaluator:
+def evaluator() -> Evaluator:
     """Return the program, built at most once for the same sources."""
-    sources = sorted([*SOURCES.glob("*.go"), SOURCES / "go.mod", SOURCES / "go.sum"])
-    key = hashlib.sha256(b"".join(file.read_bytes() for file in sources)).hexdigest()[:16]
-    program = platformdirs.user_cache_path("kubernaut") / "tools" / f"evaluator-{key}"
-    if not program.exists():
-        program.parent.mkdir(parents=True, exist_ok=True)
-        scratch = program.with_name(f"{program.name}-{os.getpid()}")
-        go = asyncio.run(find_toolchain())
-        run_go(go, SOURCES, "build", "-trimpath", "-ldflags", "-s -w", "-o", str(scratch), ".")
-        scratch.replace(program)
-    return Evaluator(program)
+    return Evaluator(built(SOURCES))

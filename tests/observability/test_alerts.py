@@ -10,7 +10,7 @@ import pytest
 from tests.observability.evaluator import INTERVAL_SECONDS, Evaluator, Fired
 from tests.observability.series import HEALTHY, TROUBLE, Recorded, beginning, born, described, rising, turning
 from tests.observability.troubles import COMPANIONS, HARMLESS, TROUBLES
-from tests.subscribers.programs import BUILD_SECONDS
+from tests.tools.build import BUILD_SECONDS
 
 pytestmark = pytest.mark.timeout(BUILD_SECONDS + 300)  # whichever comes first builds the engine
 MINUTES = 120

@@ -14,7 +14,7 @@ from tests.observability.evaluator import Evaluator, Inspected
 from tests.observability.known import TARGET_LABELS, Known, of_the_services
 from tests.observability.series import HEALTHY
 from tests.observability.troubles import HARMLESS, TROUBLES
-from tests.subscribers.programs import BUILD_SECONDS
+from tests.tools.build import BUILD_SECONDS
 
 pytestmark = pytest.mark.timeout(BUILD_SECONDS + 300)  # whichever comes first builds the engine
 

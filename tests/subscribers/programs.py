@@ -5,7 +5,6 @@ One whose runtime is not on this machine is left out, and the report of the run 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -14,16 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-import platformdirs
 
 from kubernaut.local.toolchain import Toolchain
+from tests.tools.build import BUILD_SECONDS, built, run_go
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "docs" / "subscribers"
 TOOLS = ROOT / "tests" / "tools"
 NEEDS = {"python": (), "go": (), "node": ("node", "npm"), "nats-cli": ("jq",)}
 """Programs that each sample needs on the PATH. Go comes with the extra `local`, where there is none."""
-BUILD_SECONDS = 900.0
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -58,24 +56,8 @@ def build(name: str, folder: Path, go: Toolchain) -> Program:
 
 
 def nats_command(go: Toolchain) -> Path:
-    """Return the nats command line, built once and kept in the user's cache by the hash of its modules."""
-    modules = b"".join((TOOLS / file).read_bytes() for file in ("go.mod", "go.sum"))
-    folder = platformdirs.user_cache_path("kubernaut") / "tools" / hashlib.sha256(modules).hexdigest()[:16]
-    program = folder / "nats"
-    if not program.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        scratch = folder / f"nats-{os.getpid()}"
-        run_go(
-            go, TOOLS, "build", "-trimpath", "-ldflags", "-s -w", "-o", str(scratch), "github.com/nats-io/natscli/nats"
-        )
-        scratch.replace(program)
-    return program
-
-
-def run_go(go: Toolchain, folder: Path, *arguments: str) -> None:
-    """Run the Go command in a folder."""
-    command = [str(go.program), "-C", str(folder), *arguments]
-    _run(command, os.environ | go.environment() | {"GOFLAGS": "-mod=readonly -buildvcs=false"})
+    """Return the nats command line."""
+    return built(TOOLS, "github.com/nats-io/natscli/nats", go=go)
 
 
 def npm_packages(source: Path, folder: Path) -> None:

@@ -19,7 +19,8 @@ from kubernaut.conformance.verdicts import EXPECTED, Line
 from kubernaut.local.toolchain import Toolchain
 from schemas.public_events import public_types
 from tests.subscribers.accounts import running_accounts
-from tests.subscribers.programs import BUILD_SECONDS, ROOT, SAMPLES, Program, present, run_go
+from tests.subscribers.programs import ROOT, SAMPLES, Program, present
+from tests.tools.build import BUILD_SECONDS, run_go
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(BUILD_SECONDS + 300)]
 SECONDS = 30.0
