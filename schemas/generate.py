@@ -19,6 +19,9 @@ from schemas.crds import execution_crd, workflow_crd
 from schemas.json_schemas import json_schemas
 from schemas.names import EXECUTION_PLURAL, WORKFLOW_PLURAL
 from schemas.public_events import data_schema, public_types
+from schemas.rbac_files import FOLDER as _ROLES
+from schemas.rbac_files import role_files
+from schemas.rbac_reference import rights_reference
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _SCHEMAS: Final = "schemas/generated"
@@ -31,10 +34,12 @@ def generated() -> dict[str, str]:
         f"deploy/crds/{WORKFLOW_PLURAL}.yaml": _yaml(workflow_crd()),
         f"deploy/crds/{EXECUTION_PLURAL}.yaml": _yaml(execution_crd()),
         "docs/actions.md": action_reference(),
+        "docs/rights.md": rights_reference(),
         f"{_SCHEMAS}/asyncapi.yaml": _yaml(asyncapi()),
         f"deploy/nats/{nats_roles.EXPORTS_FILE}": nats_roles.exports_file(),
         f"deploy/nats/{nats_roles.ACCOUNT_FILE}": nats_roles.account_file(),
     }
+    files |= role_files()
     public = {f"{kind}.schema.json": data_schema(kind) for kind in public_types()}
     for name, schema in (json_schemas() | public).items():
         files[f"{_SCHEMAS}/{name}"] = msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"
@@ -45,7 +50,7 @@ def stale(root: Path) -> list[str]:
     """Name each generated file that is missing, differs, or is not made any more."""
     files = generated()
     wrong = [path for path, text in files.items() if not (root / path).is_file() or _read(root / path) != text]
-    there = (path.relative_to(root).as_posix() for path in (root / _SCHEMAS).glob("*"))
+    there = (path.relative_to(root).as_posix() for folder in (_SCHEMAS, _ROLES) for path in (root / folder).glob("*"))
     return sorted(wrong + [path for path in there if path not in files])
 
 
