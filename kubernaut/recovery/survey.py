@@ -50,7 +50,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 async def look(connection: Connection, cluster: Cluster, database: str) -> Found:
     """Look at everything. Raises UnavailableError or RefusedError when one of the three cannot be asked."""
     audited = await newest(database, LOG.name)
-    losses, highest = await _losses(connection, audited)
+    lost, highest = await losses(connection, audited)
     workflows = await _all(cluster, WORKFLOWS)
     executions: dict[str, list[Object]] = defaultdict(list)
     for each in await _all(cluster, EXECUTIONS):
@@ -67,7 +67,7 @@ async def look(connection: Connection, cluster: Cluster, database: str) -> Found
     ]
     going = {each.uid for each in verdicts if each.fate == "goes on"}
     return Found(
-        losses=losses,
+        losses=lost,
         highest=highest,
         audited=audited.sequence,
         verdicts=verdicts,
@@ -76,8 +76,9 @@ async def look(connection: Connection, cluster: Cluster, database: str) -> Found
     )
 
 
-async def _losses(connection: Connection, audited: Newest) -> tuple[dict[str, str], int]:
-    losses, highest = {}, 0
+async def losses(connection: Connection, audited: Newest) -> tuple[dict[str, str], int]:
+    """Return what shows that a stream lost something, by stream, and the highest sequence that the log ever had."""
+    lost, highest = {}, 0
     for stream in GUARDED:
         record = await record_of(connection, stream.name)
         seen = await _seen(connection, stream.name)
@@ -94,10 +95,10 @@ async def _losses(connection: Connection, audited: Newest) -> tuple[dict[str, st
                 stream.name, seen, witness, await _id_at(connection, seen, audited.sequence)
             )
         if reason:
-            losses[stream.name] = reason
+            lost[stream.name] = reason
         if stream is LOG:
             highest = max(had, seen.last if seen is not None else 0)
-    return losses, highest
+    return lost, highest
 
 
 async def _seen(connection: Connection, stream: str) -> Seen | None:
