@@ -1,6 +1,6 @@
 # One command a duty. Every path is relative to this folder, so `make -C elsewhere/kubernaut-workflow demo` works too.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo parts test lint mutants simulate chaos crashes load bench generate lock clean
+.PHONY: help setup demo parts test lint mutants simulate chaos crashes load bench image generate lock clean
 
 BIN := .venv/bin
 
@@ -45,6 +45,9 @@ load: setup parts ## ten thousand workflows at once, each service under a limit 
 
 bench: setup ## measure throughput, handoff, CPU and memory beside the floor
 	$(BIN)/python -m benchmarks
+
+image: ## build the container image and its bill of materials; IMAGE=, BASE=, PLATFORM= … (docs/image.md)
+	@IMAGE="$(IMAGE)" BASE="$(BASE)" BUILDER="$(BUILDER)" PLATFORM="$(PLATFORM)" ./deploy/image/build
 
 generate: setup ## write the files that are made from schemas/
 	$(BIN)/python -m schemas.generate
