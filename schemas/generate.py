@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from schemas import nats_roles
+from schemas import chart_files, nats_roles
 from schemas.action_reference import action_reference
 from schemas.asyncapi import asyncapi
 from schemas.crds import execution_crd, workflow_crd
@@ -40,17 +40,29 @@ def generated() -> dict[str, str]:
         f"deploy/nats/{nats_roles.ACCOUNT_FILE}": nats_roles.account_file(),
     }
     files |= role_files()
+    files |= {
+        f"{chart_files.FOLDER}/nack.yaml": _yaml(chart_files.nack_specs()),
+        f"{chart_files.FOLDER}/lag.yaml": _yaml(chart_files.lag_sources()),
+    }
+    files |= chart_files.copies(_written_by_hand() | files)
     public = {f"{kind}.schema.json": data_schema(kind) for kind in public_types()}
     for name, schema in (json_schemas() | public).items():
         files[f"{_SCHEMAS}/{name}"] = msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"
     return files
 
 
+def _written_by_hand() -> dict[str, str]:
+    """Return what the chart copies of what is not generated, by path."""
+    found = (path for folder in chart_files.WRITTEN_BY_HAND for path in sorted((ROOT / folder).glob("*.[yj]*")))
+    return {path.relative_to(ROOT).as_posix(): _read(path) for path in found}
+
+
 def stale(root: Path) -> list[str]:
     """Name each generated file that is missing, differs, or is not made any more."""
     files = generated()
     wrong = [path for path, text in files.items() if not (root / path).is_file() or _read(root / path) != text]
-    there = (path.relative_to(root).as_posix() for folder in (_SCHEMAS, _ROLES) for path in (root / folder).glob("*"))
+    folders = ((root / _SCHEMAS).glob("*"), (root / _ROLES).glob("*"), (root / chart_files.FOLDER).glob("*/*"))
+    there = (path.relative_to(root).as_posix() for folder in folders for path in folder)
     return sorted(wrong + [path for path in there if path not in files])
 
 
