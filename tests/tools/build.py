@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -23,12 +24,14 @@ def built(modules: Path, package: str = ".", *, go: Toolchain | None = None) -> 
     """
     name = modules.name if package == "." else package.rpartition("/")[2]
     program = _cache() / _key(modules) / name
-    if not program.exists():
-        program.parent.mkdir(parents=True, exist_ok=True)
-        scratch = program.with_name(f"{program.name}-{os.getpid()}")
-        flags = ("build", "-trimpath", "-ldflags", "-s -w", "-o", str(scratch))
-        run_go(go or asyncio.run(find_toolchain()), modules, *flags, package)
-        scratch.replace(program)
+    program.parent.mkdir(parents=True, exist_ok=True)
+    with program.with_name(f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel drops it with the file; two builds at once take twice as long
+        if not program.exists():
+            scratch = program.with_name(f"{name}-{os.getpid()}")
+            flags = ("build", "-trimpath", "-ldflags", "-s -w", "-o", str(scratch))
+            run_go(go or asyncio.run(find_toolchain()), modules, *flags, package)
+            scratch.replace(program)
     return program
 
 

@@ -18,7 +18,7 @@ LOCATION: Final = "{{ .Group }}_{{ .ResourceAPIVersion }}_{{ .ResourceKind }}.js
 
 def schema_files(document: Schema) -> Iterator[tuple[str, Schema]]:
     """Return the name and the schema of each kind in an OpenAPI 3 document of one group and version."""
-    components = {name: _strict(schema) for name, schema in document["components"]["schemas"].items()}
+    components = {name: _strict(schema) for name, schema in document["components"].get("schemas", {}).items()}
     for name, schema in components.items():
         for kind in schema.get(_KINDS, ()):
             group, version = kind["group"] or kind["version"], kind["version"]
