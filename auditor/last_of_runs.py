@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
+from auditor.database import connect
 from auditor.sql_files import statement
 from runtime.errors import UnavailableError
 from schemas.cloudevents import Event
@@ -24,7 +25,7 @@ _TYPES: Final = (TYPE_OF[Decision], TYPE_OF[WorkflowChanged])
 async def last_of_runs(dsn: str, uids: Sequence[str]) -> list[Event]:
     """Return the last decision and the last whole object of each of these workflows. Raises UnavailableError."""
     try:
-        connection = await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS)
+        connection = await connect(dsn, application="kubernaut-recover", seconds=_CONNECT_SECONDS)
         try:
             rows = await connection.fetch(_LAST, LOG.name, list(uids), *_TYPES)
         finally:

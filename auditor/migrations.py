@@ -1,7 +1,8 @@
 """Brings a database's schema up to this version. Run by the installer, never by the service.
 
 Each migration is one transaction under an advisory lock, together with the row that says it was applied: whatever is
-killed or run side by side, each one is applied once and wholly.
+killed or run side by side, each one is applied once and wholly. Where `auditor.roles` has set up the roles, tables
+belong to kubernaut_owner whoever runs this, and the rights of the others are made what grants.sql says.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Final
 
 import asyncpg
 
+from auditor.database import Connection, connect
 from auditor.sql_files import Migration, migrations, missing, statement
 from runtime.errors import RefusedError, UnavailableError
 
@@ -18,11 +20,9 @@ _CONNECT_SECONDS: Final = 10.0
 _MIGRATION_SECONDS: Final = 600.0
 """Longest time for one migration; an additive one takes milliseconds unless it fills a new index."""
 _SERVER_SETTINGS: Final = {
-    "application_name": "kubernaut-migrate",
     # Waits for the lock count too, so another migrator's slow migration is waited for and not taken for an error.
     "lock_timeout": "300s",
     "client_min_messages": "warning",
-    "timezone": "UTC",
 }
 _UNAVAILABLE: Final = frozenset({"08", "53", "55", "57"})
 """Classes of SQLSTATE that pass: connection, resources, a lock held too long, shutting down or starting."""
@@ -49,7 +49,7 @@ async def migrate(dsn: str) -> list[str]:
     except asyncpg.PostgresError as error:
         if (error.sqlstate or "")[:2] in _UNAVAILABLE:
             raise UnavailableError(f"PostgreSQL cannot take migrations now: {error}") from error
-        message = f"PostgreSQL refused a migration ({error.sqlstate}): {error}; mend what it names and migrate again"
+        message = f"PostgreSQL refused a migration ({error.sqlstate}): {error}; {_way_out(error)}"
         raise RefusedError(message, reason=error.sqlstate or "") from error
     except (OSError, asyncpg.InterfaceError) as error:  # TimeoutError is an OSError
         message = f"PostgreSQL could not be reached for migrations: {error or type(error).__name__}"
@@ -57,20 +57,37 @@ async def migrate(dsn: str) -> list[str]:
 
 
 async def _migrate(dsn: str) -> list[str]:
-    connection = await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS, server_settings=_SERVER_SETTINGS)
+    connection = await connect(dsn, application="kubernaut-migrate", seconds=_CONNECT_SECONDS, **_SERVER_SETTINGS)
     try:
+        owner = await connection.fetchval(statement("owning_role"))
+        if owner is not None:
+            await connection.execute(f"SET ROLE {owner}")
         done = []
         while (migration := await _apply_next(connection)) is not None:
             done.append(migration.name)
         async with asyncio.timeout(_MIGRATION_SECONDS):
             await connection.execute(statement("ensure_partitions"))
+            if owner is not None:
+                await _grant(connection)
         return done
     finally:
         # Nothing is open any more, or it is to be rolled back: no farewell that could hang.
         connection.terminate()
 
 
-async def _apply_next(connection: asyncpg.Connection[asyncpg.Record]) -> Migration | None:
+async def _grant(connection: Connection) -> None:
+    async with connection.transaction():
+        await connection.execute(_LOCK)
+        await connection.execute(statement("grants"))
+
+
+def _way_out(error: asyncpg.PostgresError) -> str:
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return "migrate as the role that owns the tables, kubernaut_owner: docs/database.md"
+    return "mend what it names and migrate again"
+
+
+async def _apply_next(connection: Connection) -> Migration | None:
     async with asyncio.timeout(_MIGRATION_SECONDS), connection.transaction():
         await connection.execute(_LOCK)
         await connection.execute(_APPLIED_TABLE)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 import msgspec
 
+from auditor.database import connect
 from auditor.sql_files import statement
 from runtime.errors import UnavailableError
 
 if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
+    from auditor.database import Connection
 
 _NEWEST: Final = statement("newest_message")
 _CONNECT_SECONDS: Final = 5.0
@@ -58,7 +59,7 @@ async def demand(connection: Connection, stream: str, least: int) -> Newest:
 async def newest(dsn: str, stream: str) -> Newest:
     """Return the same, also for a database that has no tables yet. Raises UnavailableError."""
     try:
-        connection = await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS)
+        connection = await connect(dsn, application="kubernaut-newest", seconds=_CONNECT_SECONDS)
         try:
             return await newest_on(connection, stream)
         finally:

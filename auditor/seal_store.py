@@ -15,7 +15,7 @@ from auditor.store import PostgresStore
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auditor.store import Connection
+    from auditor.database import Connection
 
 _SEAL: Final = Seal.__struct_fields__
 _MOST_NAMED: Final = 100

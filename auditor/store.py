@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
 
+from auditor.database import connect
 from auditor.learning import ActionFacts
 from auditor.newest import Newest, demand
 from auditor.ports import BadDataError, Entry, Written
@@ -28,21 +29,19 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    Connection = asyncpg.Connection[asyncpg.Record]
+    from auditor.database import Connection
 
 T = TypeVar("T")
 
 _CONNECT_SECONDS: Final = 5.0
 _PARTITIONS_SECONDS: Final = 3600.0
 _SERVER_SETTINGS: Final = {
-    "application_name": "kubernaut-auditor",
     "synchronous_commit": "on",
     "statement_timeout": "10s",
     "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "30s",
     "tcp_user_timeout": "20s",
     "client_min_messages": "warning",
-    "timezone": "UTC",
 }
 """Reliability rule A7."""
 _DATA_CLASSES: Final = frozenset({"22", "23", "54"})
@@ -177,7 +176,9 @@ class PostgresStore:
     async def _connected(self) -> Connection:
         if self._connection is not None and not self._connection.is_closed():
             return self._connection
-        connection = await asyncpg.connect(self._dsn, timeout=_CONNECT_SECONDS, server_settings=_SERVER_SETTINGS)
+        connection = await connect(
+            self._dsn, application="kubernaut-auditor", seconds=_CONNECT_SECONDS, **_SERVER_SETTINGS
+        )
         try:
             await _check_schema(connection)
             # A new connection may lead to another copy of the database.
@@ -223,6 +224,12 @@ async def _check_schema(connection: Connection) -> None:
         needed = missing(migrations(), {row["number"]: (row["name"], row["checksum"]) for row in rows})
     except asyncpg.UndefinedTableError as error:
         message = "the database has no audit tables yet; run the installer: python -m kubernaut.install"
+        raise UnavailableError(message) from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        message = (
+            f"{error}; the auditor logs in as kubernaut_writer, whose rights `python -m kubernaut.install --only "
+            "roles` and the migrations after it give: docs/database.md"
+        )
         raise UnavailableError(message) from error
     except MigrationChangedError as error:
         raise UnavailableError(str(error)) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -19,7 +20,7 @@ from runtime.backoff import Backoff
 from runtime.errors import KubernautError, SettingsError, UnavailableError
 from runtime.health import Dependency
 from runtime.nats_connection import Connection
-from runtime.settings import DATABASE_EXAMPLE, NATS_EXAMPLE, Settings
+from runtime.settings import DATABASE_EXAMPLE, NATS_EXAMPLE, Settings, database_address
 from schemas.subjects import CONSUMERS, LOG, SHADOW, STREAMS
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from schemas.subjects import Consumer, Stream
 
 PARTS: Final = ("streams", "crds", "migrations")
-ON_DEMAND: Final = ("shadow",)
+ON_DEMAND: Final = ("roles", "shadow")
 """Installed only where they are named."""
 _EXIT_FAILED: Final = 1
 _CONNECT_SECONDS: Final = 2.0
@@ -46,16 +47,19 @@ async def install(
         "streams": lambda: _streams(environment, replicas),
         "crds": lambda: _crds(environment),
         "migrations": lambda: _migrations(environment),
+        "roles": lambda: _roles(environment),
         "shadow": lambda: _streams(environment, replicas, streams=(LOG,), consumers=(SHADOW,)),
     }
+    # The tables then belong to the role that is made.
+    done = await _patiently("roles", works["roles"], seconds) if "roles" in parts else []
     results = await asyncio.gather(
-        *(_patiently(part, works[part], seconds) for part in parts),
+        *(_patiently(part, works[part], seconds) for part in parts if part != "roles"),
         return_exceptions=True,
     )
     for result in results:
         if isinstance(result, BaseException):
             raise result
-    return [line for result in results if not isinstance(result, BaseException) for line in result]
+    return done + [line for result in results if not isinstance(result, BaseException) for line in result]
 
 
 async def _patiently(part: str, work: Callable[[], Awaitable[list[str]]], seconds: float) -> list[str]:
@@ -102,7 +106,7 @@ async def _streams(
 
 async def _audited(environment: Mapping[str, str]) -> int:
     """Return the highest sequence of the log that the audit holds; 0 where there is no audit, or no right to it."""
-    url = environment.get("DATABASE_URL", "").strip()
+    url = database_address(environment)
     if not url:
         return 0
     from auditor.newest import newest  # noqa: PLC0415 - who installs the streams alone needs no PostgreSQL
@@ -125,8 +129,17 @@ async def _crds(environment: Mapping[str, str]) -> list[str]:
 async def _migrations(environment: Mapping[str, str]) -> list[str]:
     from auditor.migrations import migrate  # noqa: PLC0415 - as above
 
-    names = await migrate(_needed(environment, "DATABASE_URL", DATABASE_EXAMPLE))
+    _needed(environment, "DATABASE_URL", DATABASE_EXAMPLE)
+    names = await migrate(database_address(environment))
     return [f"applied migration {name}" for name in names]
+
+
+async def _roles(environment: Mapping[str, str]) -> list[str]:
+    from auditor.roles import set_up  # noqa: PLC0415 - as above
+
+    _needed(environment, "DATABASE_URL", DATABASE_EXAMPLE)
+    folder = environment.get("KUBERNAUT_DATABASE_ROLES_DIR", "").strip()
+    return await set_up(database_address(environment), Path(folder) if folder else None)
 
 
 def _needed(environment: Mapping[str, str], variable: str, example: str) -> str:
@@ -154,7 +167,8 @@ def _without_password(url: str) -> str:
 def main(parts: tuple[str, ...], replicas: int | None, seconds: float) -> None:
     """Install streams and consumers (NATS_URL), resource definitions (KUBECONFIG) and tables (DATABASE_URL).
 
-    The consumer of a shadow scheduler is installed only by `--only shadow`.
+    The consumer of a shadow scheduler is installed only by `--only shadow`, the roles of the database only by
+    `--only roles`, which takes an administrator in DATABASE_URL: the others then need less.
     """
     chosen = tuple(part for part in PARTS + ON_DEMAND if part in parts) or PARTS
     logs.configure("error")

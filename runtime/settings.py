@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode, urlsplit
 
 import msgspec
 
@@ -22,6 +22,8 @@ _MOST_ACTIVE: Final = 10_000
 DATABASE_EXAMPLE: Final = "DATABASE_URL=postgresql://kubernaut:secret@127.0.0.1:5432/kubernaut"
 OTLP_EXAMPLE: Final = "http://127.0.0.1:4318"
 NATS_EXAMPLE: Final = "NATS_URL=nats://127.0.0.1:4222"
+PASSWORD_FILE: Final = "password_file"  # noqa: S105 - names a file
+"""Names the file in the address of a database, so that the address is all that one needs to connect."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +81,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     """Read the settings. Raises SettingsError that names the variable and gives an example."""
     return Settings(
         nats_url=_nats_url(environment),
-        database_url=environment.get("DATABASE_URL", "").strip(),
+        database_url=database_address(environment),
         kubeconfig=environment.get("KUBECONFIG", "").strip() or None,
         bind=environment.get("KUBERNAUT_BIND", "").strip() or "0.0.0.0",  # noqa: S104 - as above
         health_port=_port(environment, "KUBERNAUT_HEALTH_PORT", 8080),
@@ -99,6 +101,26 @@ def read(environment: Mapping[str, str]) -> Settings:
         otlp_headers=_otlp_headers(environment),
         pod_name=environment.get("POD_NAME") or environment.get("HOSTNAME") or "local",
     )
+
+
+def database_address(environment: Mapping[str, str], given: str | None = None) -> str:
+    """Return where the database is, `given` before DATABASE_URL, and in it the file of the password; empty: nowhere.
+
+    The file is for an address without a password. Raises SettingsError where DATABASE_URL and a file both tell one.
+    """
+    url = given or environment.get("DATABASE_URL", "").strip()
+    file = environment.get("KUBERNAUT_DATABASE_PASSWORD_FILE", "").strip()
+    if not url or not file:
+        return url
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise SettingsError(f"DATABASE_URL is no address ({error}); give one, such as {DATABASE_EXAMPLE}") from error
+    if parts.password is not None:
+        if given:
+            return url
+        raise SettingsError("DATABASE_URL holds a password and KUBERNAUT_DATABASE_PASSWORD_FILE names one; choose one")
+    return url + ("&" if parts.query else "?") + urlencode({PASSWORD_FILE: file})
 
 
 def _nats_url(environment: Mapping[str, str]) -> str:

@@ -12,12 +12,13 @@ import msgspec
 
 from auditor.archive import Kept, kept
 from auditor.chain import Seal
+from auditor.database import connect
 from auditor.sql_files import statement
 from runtime.errors import UnavailableError
 from schemas.subjects import LOG
 
 if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
+    from auditor.database import Connection
 
 CONNECT_SECONDS: Final = 8.0
 WINDOW: Final = 1000
@@ -101,9 +102,9 @@ def query(name: str) -> str:
 @asynccontextmanager
 async def reading(dsn: str) -> AsyncIterator[Reader]:
     """Connect to the audit and hold on to this moment of it. Raises UnavailableError when it is not there."""
-    settings = {"application_name": "kubernaut-audit", "default_transaction_read_only": "on", "timezone": "UTC"}
-    with _told():
-        connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, server_settings=settings)
+    connection = await connect(
+        dsn, application="kubernaut-audit", seconds=CONNECT_SECONDS, default_transaction_read_only="on"
+    )
     try:
         with _told():
             transaction = connection.transaction(isolation="repeatable_read", readonly=True)
@@ -121,6 +122,8 @@ def _told() -> Iterator[None]:
         raise UnavailableError(
             f"the database has no audit of this version ({error}); `python -m kubernaut.install` makes its tables"
         ) from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise UnavailableError(f"the audit may not be read so: {error}; log in as kubernaut_reader") from error
     except (*_ERRORS, ValueError) as error:
         raise UnavailableError(f"the audit cannot be read: {error or type(error).__name__}") from error
 

@@ -18,6 +18,7 @@ from auditor import chain
 from auditor.apply import apply
 from auditor.archive import Kept, flaw
 from auditor.chain import Seal
+from auditor.database import connect
 from auditor.ports import Entry
 from auditor.records import leaf
 from auditor.seal_store import PostgresSeals
@@ -27,7 +28,7 @@ from runtime.errors import RefusedError, UnavailableError
 from schemas.subjects import LOG
 
 if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
+    from auditor.database import Connection
 
 _FORGET: Final = query("forget_rows")
 _FORGET_IDENTITIES: Final = query("forget_identities")
@@ -77,15 +78,16 @@ async def rebuild(dsn: str, source: Source, first: int, last: int, *, tell: Call
 @asynccontextmanager
 async def owner_at(dsn: str) -> AsyncIterator[Connection]:
     """Connect as somebody who may delete rows. Raises UnavailableError."""
-    settings = {"application_name": "kubernaut-audit-rebuild", "timezone": "UTC", "lock_timeout": "10s"}
+    connection = await connect(dsn, application="kubernaut-audit-rebuild", seconds=CONNECT_SECONDS, lock_timeout="10s")
     try:
-        connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, server_settings=settings)
         try:
             yield connection
         finally:
             connection.terminate()
     except asyncpg.InsufficientPrivilegeError as error:
-        raise RefusedError(f"{error}; rebuild as the owner of the tables: the auditor's role may only add") from error
+        raise RefusedError(
+            f"{error}; rebuild as the owner of the tables, kubernaut_owner: the auditor's role may only add"
+        ) from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         raise UnavailableError(f"the database cannot be rebuilt: {error or type(error).__name__}") from error
 

@@ -14,6 +14,7 @@ from kubernaut.cli.connection import NoClusterError, running_stack
 from kubernaut.cli.replay import servers_of
 from kubernaut.local.home import DEFAULT_NAME
 from runtime.ports import Log
+from runtime.settings import database_address
 
 COMMANDS: Final = {
     "query": ("kubernaut.cli.audit_query:query", "Show what happened, and who did it."),
@@ -67,11 +68,7 @@ def both(command: Callable[..., Any]) -> Callable[..., Any]:
 def database_of(options: dict[str, Any]) -> str:
     """Return where the audit is. Raises NoClusterError."""
     state = running_stack(options["stack"])
-    found = (
-        options["database"]
-        or os.environ.get("DATABASE_URL", "").strip()
-        or (state.database_url if state is not None else None)
-    )
+    found = database_address(os.environ, options["database"]) or (state.database_url if state is not None else None)
     if not found:
         raise NoClusterError(
             f"no audit: neither --database nor DATABASE_URL is given, and no local stack named {options['stack']!r} is "

@@ -9,6 +9,7 @@ from typing import Final
 import asyncpg
 import msgspec
 
+from auditor.database import Connection, connect
 from runtime.errors import UnavailableError
 from runtime.ports import Log
 from schemas.subjects import LOG
@@ -40,7 +41,7 @@ async def count(log: Log, database_url: str, *, patience: float) -> AuditCount:
     """Count both; the audit gets `patience` seconds to catch up. Raises UnavailableError."""
     query = (files("kubernaut.cli") / "sql" / "count_messages.sql").read_text(encoding="utf-8")
     try:
-        connection = await asyncpg.connect(database_url, timeout=CALL_SECONDS)
+        connection = await connect(database_url, application="kubernaut-count", seconds=CALL_SECONDS)
         try:
             return await _settled(log, connection, query, patience)
         finally:
@@ -49,7 +50,7 @@ async def count(log: Log, database_url: str, *, patience: float) -> AuditCount:
         raise UnavailableError(f"PostgreSQL does not answer: {error!r}") from error
 
 
-async def _settled(log: Log, connection: asyncpg.Connection, query: str, patience: float) -> AuditCount:
+async def _settled(log: Log, connection: Connection, query: str, patience: float) -> AuditCount:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience
     while True:

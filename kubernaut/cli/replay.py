@@ -20,6 +20,7 @@ from kubernaut.replay import player, shown
 from kubernaut.replay.recording import Chain
 from kubernaut.replay.sources import Servers, bundles_in, read_bundle
 from kubernaut.replay.verdict import Judged, judge, judge_with, summary, told
+from runtime.settings import database_address
 
 DIFFERENT: Final = 1
 """Exit code when a decision is not made again as it was."""
@@ -90,7 +91,7 @@ def servers_of(
         nats = None if audit else find_nats(os.environ, nats_url=nats_url, stack=stack)
     except NoClusterError:
         nats = None
-    given = database or os.environ.get("DATABASE_URL", "").strip()
+    given = database_address(os.environ, database)
     if given:
         return nats, given
     # The stack's own audit belongs to the stack's own log only.

@@ -21,7 +21,7 @@ from runtime.cluster import connect
 from runtime.errors import KubernautError, UnavailableError
 from runtime.health import Dependency
 from runtime.nats_connection import Connection
-from runtime.settings import Settings
+from runtime.settings import Settings, database_address
 
 _EXIT_LOST: Final = 3
 _CONNECT_SECONDS: Final = 10.0
@@ -122,7 +122,7 @@ async def _connected(
 
 
 def _database(given: str | None, stack: str) -> str:
-    dsn = given or os.environ.get("DATABASE_URL", "").strip()
+    dsn = database_address(os.environ, given)
     state = None if dsn else running_stack(stack)
     dsn = dsn or (state.database_url or "" if state is not None else "")
     if not dsn:

@@ -1,4 +1,4 @@
-"""Reads a recorded run from the audit, past the log's retention. SELECTs only; the one place for asyncpg."""
+"""Reads a recorded run from the audit, past the log's retention. SELECTs only; the one place for asyncpg here."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 import msgspec
 
+from auditor.database import connect
 from kubernaut.replay.from_log import foreign_causes
 from kubernaut.replay.recording import Recording, RecordingError
 from runtime.errors import UnavailableError
@@ -18,7 +19,7 @@ from schemas import subjects
 from schemas.cloudevents import JSON, MESSAGE_ID, SPEC_VERSION
 
 if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
+    from auditor.database import Connection
 
 _CONNECT_SECONDS: Final = 5.0
 _QUERY_SECONDS: Final = 60.0
@@ -83,11 +84,9 @@ class Audit:
 @asynccontextmanager
 async def audit_at(dsn: str) -> AsyncIterator[Audit]:
     """Connect to the audit. Raises UnavailableError when it is not there."""
-    settings = {"application_name": "kubernaut-replay", "default_transaction_read_only": "on", "timezone": "UTC"}
-    try:
-        connection = await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS, server_settings=settings)
-    except (*_ERRORS, ValueError) as error:
-        raise UnavailableError(f"no audit: PostgreSQL cannot be reached: {error or type(error).__name__}") from error
+    connection = await connect(
+        dsn, application="kubernaut-replay", seconds=_CONNECT_SECONDS, default_transaction_read_only="on"
+    )
     try:
         yield Audit(connection)
     finally:

@@ -101,7 +101,7 @@ async def test_a_migration_that_fails_is_rolled_back(empty_database: str) -> Non
 
 async def test_a_database_that_cannot_be_reached_is_told_apart_from_a_refusal() -> None:
     """Whoever installs can wait for a server that is still starting."""
-    with pytest.raises(UnavailableError, match="could not be reached"):
+    with pytest.raises(UnavailableError, match="cannot be reached"):
         await migrate("postgresql://nobody@127.0.0.1:1/none")
 
 
