@@ -30,7 +30,17 @@ READERS: Final[Mapping[str, tuple[Consumer, ...]]] = {
 def copies(texts: Mapping[str, str]) -> dict[str, str]:
     """Return the chart's copies of files by path, of all that are given by path."""
     chosen = {path for path in texts if path.rpartition("/")[0] in _COPIED}
-    return {f"{FOLDER}/{path.removeprefix('deploy/')}": texts[path] for path in sorted(chosen - _LEFT_OUT.keys())}
+    return {
+        f"{FOLDER}/{path.removeprefix('deploy/')}": _kept(texts[path])
+        if path.startswith("deploy/crds/")
+        else texts[path]
+        for path in sorted(chosen - _LEFT_OUT.keys())
+    }
+
+
+def _kept(definition: str) -> str:
+    """Return a resource definition that Helm leaves where it is when its release goes: all workflows go with it."""
+    return definition.replace("\nmetadata:\n", "\nmetadata:\n  annotations:\n    helm.sh/resource-policy: keep\n", 1)
 
 
 def nack_specs() -> dict[str, dict[str, Any]]:
