@@ -38,6 +38,7 @@ COMMANDS = {
     "conformance": ("kubernaut.cli.conformance:conformance_", "Try a program that reads the public events."),
     "replay": ("kubernaut.cli.replay:replay", "Replay a recorded run: step through it, decide it again, ask what if."),
     "audit": ("kubernaut.cli.audit:audit", "Ask the record of everything, prove it, copy it, make it again."),
+    "doctor": ("kubernaut.cli.doctor:doctor", "Look at an installation: what is wrong, and how to mend it."),
     "bundle": ("kubernaut.cli.bundle:bundle", "Write everything about a run into one redacted file."),
 }
 
