@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from kubernaut.install_streams import install_streams
+from kubernaut.install_streams import install_streams, vouch_once_made
 from runtime import logs
 from runtime.backoff import Backoff
 from runtime.errors import KubernautError, SettingsError, UnavailableError
 from runtime.health import Dependency
+from runtime.nats_address import EXAMPLE as NATS_EXAMPLE
+from runtime.nats_address import nats_address, shown
 from runtime.nats_connection import Connection
-from runtime.settings import DATABASE_EXAMPLE, NATS_EXAMPLE, Settings, database_address
+from runtime.settings import DATABASE_EXAMPLE, Settings, database_address
+from schemas.nats_users import SETUP
 from schemas.subjects import CONSUMERS, LOG, SHADOW, STREAMS
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from schemas.subjects import Consumer, Stream
 
 PARTS: Final = ("streams", "crds", "migrations")
-ON_DEMAND: Final = ("roles", "shadow")
+ON_DEMAND: Final = ("roles", "shadow", "vouch")
 """Installed only where they are named."""
 _EXIT_FAILED: Final = 1
 _CONNECT_SECONDS: Final = 2.0
@@ -49,6 +52,7 @@ async def install(
         "migrations": lambda: _migrations(environment),
         "roles": lambda: _roles(environment),
         "shadow": lambda: _streams(environment, replicas, streams=(LOG,), consumers=(SHADOW,)),
+        "vouch": lambda: _streams(environment, None, made_by_others=True),
     }
     # The tables then belong to the role that is made.
     done = await _patiently("roles", works["roles"], seconds) if "roles" in parts else []
@@ -84,18 +88,22 @@ async def _streams(
     *,
     streams: tuple[Stream, ...] = STREAMS,
     consumers: tuple[Consumer, ...] = CONSUMERS,
+    made_by_others: bool = False,
 ) -> list[str]:
-    url = _needed(environment, "NATS_URL", NATS_EXAMPLE)
+    _needed(environment, "NATS_URL", NATS_EXAMPLE)
+    url = nats_address(environment)
     health = Dependency("nats")
-    connection = Connection(url, "install", health, logs.get_logger("install"))
+    connection = Connection(url, SETUP, health, logs.get_logger("install"))
     keep = asyncio.create_task(connection.keep())
     try:
         try:
             await asyncio.wait_for(connection.wait(), _CONNECT_SECONDS)
         except TimeoutError:
-            message = f"NATS ({_without_password(url)}): {health.detail}"
+            message = f"NATS ({shown(url)}): {health.detail}"
             raise UnavailableError(message) from None
         audited = await _audited(environment)
+        if made_by_others:
+            return await vouch_once_made(connection, audited=audited)
         return await install_streams(
             connection, replicas=replicas, streams=streams, consumers=consumers, audited=audited
         )
@@ -150,10 +158,6 @@ def _needed(environment: Mapping[str, str], variable: str, example: str) -> str:
     return value
 
 
-def _without_password(url: str) -> str:
-    return ", ".join(address.rpartition("@")[2].removeprefix("nats://") for address in url.split(","))
-
-
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--only",
@@ -167,8 +171,9 @@ def _without_password(url: str) -> str:
 def main(parts: tuple[str, ...], replicas: int | None, seconds: float) -> None:
     """Install streams and consumers (NATS_URL), resource definitions (KUBECONFIG) and tables (DATABASE_URL).
 
-    The consumer of a shadow scheduler is installed only by `--only shadow`, the roles of the database only by
-    `--only roles`, which takes an administrator in DATABASE_URL: the others then need less.
+    Only where they are named: `shadow`, the consumer of a shadow scheduler; `roles`, those of the database, which takes
+    an administrator in DATABASE_URL (the others then need less); `vouch`, which waits for streams and consumers that
+    others make, NATS' controller for one, and vouches for the streams.
     """
     chosen = tuple(part for part in PARTS + ON_DEMAND if part in parts) or PARTS
     logs.configure("error")

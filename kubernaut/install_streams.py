@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from kubernaut.install_vouch import refuse_if_lost, vouch
+from kubernaut.install_vouch import HELP, refuse_if_lost, vouch
 from runtime.continuity import GUARDED
-from runtime.errors import NotFoundError, RefusedError
+from runtime.errors import NotFoundError, RefusedError, UnavailableError
 from schemas.subjects import CONSUMERS, LOG, STORAGE_STREAM, STREAMS
 
 if TYPE_CHECKING:
@@ -148,6 +148,40 @@ async def install_streams(
     for consumer in consumers:
         done += await _install_consumer(connection, consumer.stream, consumer_config(consumer))
     return done
+
+
+async def vouch_once_made(connection: Connection, *, audited: int = 0) -> list[str]:
+    """Vouch for streams that others make, once they and the consumers are there. Makes and changes nothing else.
+
+    `audited`: as above. Raises UnavailableError while one is missing, and RefusedError for one that is not as it must
+    be, or that stands in the place of one that was lost.
+    """
+    for stream in STREAMS:
+        info = await _made(connection, f"STREAM.INFO.{stream.name}")
+        _refuse_drift(f"stream {stream.name}", stream_changes(info["config"], stream_config(stream)))
+        if stream is LOG and audited > info["state"]["last_seq"]:
+            message = f"stream {LOG.name} ends at {info['state']['last_seq']}, and the audit holds {audited}. {HELP}"
+            raise RefusedError(message, reason="lost")
+    for consumer in CONSUMERS:
+        info = await _made(connection, f"CONSUMER.INFO.{consumer.stream}.{consumer.name}")
+        _refuse_drift(f"consumer {consumer.name}", consumer_changes(info["config"], consumer_config(consumer)))
+    await vouch(connection)
+    return [f"vouched for stream {stream.name}" for stream in GUARDED]
+
+
+async def _made(connection: Connection, subject: str) -> Config:
+    try:
+        found: Config = msgspec.json.decode(await connection.api(subject))
+    except NotFoundError:
+        name = subject.rpartition(".")[2]
+        raise UnavailableError(f"{name} is not there yet; whoever makes it has not done so") from None
+    return found
+
+
+def _refuse_drift(what: str, changes: Config) -> None:
+    if changes:
+        message = f"{what} is not as it must be in {', '.join(sorted(changes))}; whoever makes it must change that"
+        raise RefusedError(message, reason="drift")
 
 
 async def _install_stream(connection: Connection, wanted: Config) -> list[str]:
