@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
+
+import yaml
 
 from tests.schemas.api import Api
 from tests.tools.build import built
@@ -16,6 +18,9 @@ from tests.tools.kinds import LOCATION, schema_files
 
 _MODULES: Final = Path(__file__).parent / "cluster"
 _SECONDS: Final = 120.0
+CHART: Final = Path(__file__).parents[2] / "deploy" / "chart"
+KUBERNETES: Final = "1.36.0"
+"""What is rendered for; a server says it by itself."""
 helm_program: Final = partial(built, _MODULES, "helm.sh/helm/v4/cmd/helm")
 kubeconform_program: Final = partial(built, _MODULES, "github.com/yannh/kubeconform/cmd/kubeconform")
 
@@ -51,6 +56,32 @@ class Helm:
             timeout=_SECONDS,
             check=False,
         )
+
+
+def rendered(helm: Helm, values: Mapping[str, Any], *, release: str = "kubernaut", namespace: str = "kubernaut") -> str:
+    """Return what the chart makes of values."""
+    return helm.run(*_template(release, namespace), stdin=json.dumps(values))
+
+
+def refusal(helm: Helm, values: Mapping[str, Any]) -> str:
+    """Return why the chart makes nothing of values; AssertionError when it does."""
+    done = helm.tried(*_template("kubernaut", "kubernaut"), stdin=json.dumps(values))
+    assert done.returncode != 0, done.stdout
+    return done.stderr
+
+
+def _template(release: str, namespace: str) -> tuple[str | Path, ...]:
+    return ("template", release, CHART, "--namespace", namespace, "--kube-version", KUBERNETES, "--values", "-")
+
+
+def objects(manifests: str) -> list[dict[str, Any]]:
+    """Return all objects of manifests, in their order."""
+    return [each for each in yaml.load_all(manifests, Loader=yaml.CSafeLoader) if each]
+
+
+def of_kind(manifests: str, kind: str) -> dict[str, dict[str, Any]]:
+    """Return the objects of one kind by name."""
+    return {each["metadata"]["name"]: each for each in objects(manifests) if each["kind"] == kind}
 
 
 def write_kinds(api: Api, folder: Path) -> None:
