@@ -19,3 +19,8 @@ scaleDown:
 {{- $default := .Values.nats.builtin.enabled | ternary (printf "%s-nats.%s.svc:8222" (include "kubernaut.fullname" .) .Release.Namespace) "" }}
 {{- .Values.autoscaling.keda.natsMonitoring | default $default | required "autoscaling.keda.natsMonitoring: give host and port of NATS' monitoring, such as nats.nats.svc:8222" }}
 {{- end }}
+
+{{/* A NATS of the chart's own without users has no account but the global one. */}}
+{{- define "kubernaut.natsAccount" -}}
+{{- and .Values.nats.builtin.enabled (not .Values.nats.builtin.usersSecret) | ternary "$G" .Values.autoscaling.keda.account }}
+{{- end }}
