@@ -52,6 +52,7 @@ image: ## build the container image and its bill of materials; IMAGE=, BASE=, PL
 generate: setup ## write the files that are made from schemas/
 	$(BIN)/python -m schemas.generate
 	$(BIN)/python deploy/observability/wrap.py
+	$(BIN)/python deploy/chart/document.py
 	$(BIN)/python -m scheduler.transitions > docs/states.md
 	$(BIN)/python -m scheduler.control_page > docs/control.md
 
