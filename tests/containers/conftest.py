@@ -1,0 +1,49 @@
+"""The engine of containers, for the tests of this folder; where there is none they are left out, and that is said."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.containers.bases import Bases, bases
+from tests.containers.engine import VARIABLE, Engine, deleting_images, that_pulls, wanted
+from tests.containers.podman import own_podman
+from tests.containers.product_fixtures import product, reachable, world  # noqa: F401 - fixtures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LEFT_OUT: Final = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs an engine where there is none and nobody demands it."""
+    asking = [item for item in items if "engine" in getattr(item, "fixturenames", ())]
+    if asking and not wanted():
+        config.hook.pytest_deselected(items=asking)
+        config.stash[LEFT_OUT] = len(asking)
+        items[:] = [item for item in items if item not in asking]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was left out."""
+    if many := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(
+            f"{many} tests left out: no containers can run here. {VARIABLE}=1 demands them, .ci/run installs podman."
+        )
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """Whatever builds and runs containers here: with public images where they can be pulled, else podman by itself."""
+    with ExitStack() as stack:
+        yield stack.enter_context(deleting_images(that_pulls() or stack.enter_context(own_podman())))
+
+
+@pytest.fixture(scope="session")
+def images(engine: Engine) -> Bases:
+    """The images to build on and to test with."""
+    return bases(engine)

@@ -1,0 +1,179 @@
+"""A podman of the tests' own: configuration, storage and images in a scratch folder, of which nothing is left.
+
+The machine's own configuration is neither read nor changed, and no image is pulled: Debian's packages make the bases.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.containers.engine import ContainerError, Engine, call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROGRAMS: Final = ("podman", "runc", "iptables", "debootstrap")
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+_NETWORK: Final = "kubernaut-tests"
+_SOCKET_SECONDS: Final = 60.0
+_END_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.05
+_POLICY: Final = {"default": [{"type": "insecureAcceptAnything"}]}
+"""Whose images may be used: nobody but the tests makes any here."""
+
+
+@contextmanager
+def own_podman() -> Iterator[Engine]:
+    """Set one up, and delete it with all of its containers, images and mounts. Raises ContainerError."""
+    if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
+        message = f"containers need {', '.join(missing)}; as root, .ci/run installs them (Debian, Ubuntu)"
+        raise ContainerError(message)
+    # Sockets live below it, and a path to one has at most 107 characters: tmp_path is too long.
+    folder = Path(tempfile.mkdtemp(prefix="kubernaut-containers-"))
+    try:
+        engine = Engine(
+            program="podman",
+            environment=_configured(folder),
+            build_options=("--isolation=chroot", "--pull=never"),
+            pulls=False,
+        )
+        try:
+            yield engine
+        finally:
+            _end(engine)
+    finally:
+        unmounted(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        _delete_idle_bridge()
+
+
+@contextmanager
+def api(engine: Engine) -> Iterator[dict[str, str]]:
+    """Serve Docker's API and give the environment in which Docker's clients, testcontainers too, find it."""
+    if engine.program == "docker":
+        yield dict(engine.environment)
+        return
+    with tempfile.TemporaryDirectory(prefix="kubernaut-api-") as folder:
+        socket, log = Path(folder) / "api.sock", Path(folder) / "log"
+        with log.open("wb") as output:
+            service = subprocess.Popen(
+                ["podman", "system", "service", "--time=0", f"unix://{socket}"],
+                env=engine.environment,
+                stdout=output,
+                stderr=output,
+            )
+        try:
+            _await(socket, service, log)
+            yield {
+                **engine.environment,
+                "DOCKER_HOST": f"unix://{socket}",
+                "TESTCONTAINERS_RYUK_DISABLED": "true",  # its image is another one to have; all is deleted here anyhow
+                "TESTCONTAINERS_CONNECTION_MODE": "docker_host",
+                "TESTCONTAINERS_HOST_OVERRIDE": "127.0.0.1",
+            }
+        finally:
+            _stop(service)
+
+
+def _configured(folder: Path) -> dict[str, str]:
+    """Write podman's configuration, and return the environment that names it."""
+    files, descriptors, processes = folder / "etc", *(_hard(r) for r in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC))
+    files.mkdir()
+    (files / "containers.conf").write_text(f"""[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+lock_type = "file"
+tmp_dir = "{folder}/state"
+[containers]
+cgroups = "no-conmon"
+default_ulimits = ["nofile={descriptors}:{descriptors}", "nproc={processes}:{processes}"]
+[network]
+network_backend = "cni"
+network_config_dir = "{files}/networks"
+default_network = "{_NETWORK}"
+""")
+    (files / "storage.conf").write_text(f"""[storage]
+driver = "{_driver(folder)}"
+runroot = "{folder}/run"
+graphroot = "{folder}/graph"
+""")
+    (files / "registries.conf").write_text('unqualified-search-registries = ["docker.io"]\n')
+    (files / "policy.json").write_text(json.dumps(_POLICY))
+    return {
+        **os.environ,
+        "CONTAINERS_CONF": str(files / "containers.conf"),
+        "CONTAINERS_STORAGE_CONF": str(files / "storage.conf"),
+        "CONTAINERS_REGISTRIES_CONF": str(files / "registries.conf"),
+        "TMPDIR": str(folder),  # what is unpacked on the way is deleted with the rest
+    }
+
+
+def _hard(limit: int) -> int:
+    """Return what a container may have of something: the most that this process may, within reason."""
+    most = 16384  # podman lowers its own to the highest process number, 32768 by default; a build cannot raise it again
+    hard = resource.getrlimit(limit)[1]
+    return most if hard == resource.RLIM_INFINITY else min(most, hard)
+
+
+def _driver(folder: Path) -> str:
+    """Return overlay where such a mount works, else vfs, which copies every layer."""
+    for each in ("lower", "upper", "work", "merged"):
+        (folder / "try" / each).mkdir(parents=True)
+    layers = ",".join(f"{option}dir={folder}/try/{option}" for option in ("lower", "upper", "work"))
+    with suppress(ContainerError, FileNotFoundError):
+        call("mount", "-t", "overlay", "overlay", "-o", layers, str(folder / "try" / "merged"))
+        call("umount", str(folder / "try" / "merged"))
+        return "overlay"
+    return "vfs"
+
+
+def _await(socket: Path, service: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + _SOCKET_SECONDS
+    while not socket.exists():
+        if service.poll() is not None or time.monotonic() > end:
+            message = f"podman's API does not start:\n{log.read_text(errors='replace')}"
+            raise ContainerError(message)
+        time.sleep(_POLL_SECONDS)
+
+
+def _stop(service: subprocess.Popen[bytes]) -> None:
+    service.send_signal(signal.SIGTERM)
+    try:
+        service.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        service.kill()
+        service.wait()
+
+
+def _end(engine: Engine) -> None:
+    """Stop and delete all containers and volumes; what is left of them is deleted with the folder."""
+    for command in (("rm", "--all", "--force", "--time", "0", "--volumes"), ("pod", "rm", "--all", "--force")):
+        with suppress(ContainerError):
+            engine.run(*command, seconds=_END_SECONDS)
+
+
+def unmounted(folder: Path) -> None:
+    """Take away every mount below a folder, the innermost first: nothing may be deleted through one."""
+    found = [line.split()[4] for line in _MOUNTS.read_text().splitlines()]
+    for mount in sorted((each for each in found if Path(each).is_relative_to(folder)), reverse=True):
+        with suppress(ContainerError):
+            call("umount", "--lazy", mount)
+
+
+def _delete_idle_bridge() -> None:
+    """Delete the bridge to which no container is joined any more; podman itself leaves it."""
+    for bridge in Path("/sys/class/net").glob("cni-podman*"):
+        if not any((bridge / "brif").iterdir()):
+            with suppress(ContainerError, FileNotFoundError):
+                call("ip", "link", "delete", bridge.name)
