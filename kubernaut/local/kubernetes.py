@@ -14,6 +14,7 @@ import yaml
 from kubernaut.local.ports import LOOPBACK, PortPool
 from kubernaut.local.probes import AliveProbe, HttpProbe
 from kubernaut.local.process import ProcessSpec
+from kubernaut.local.secret_file import write_secret
 
 # A third of the API server's CPU under load is garbage collection (measured); half as often is enough on one machine.
 _GARBAGE_PERCENT = "200"
@@ -34,12 +35,16 @@ _CONTROLLERS = (
     "job-controller",
     "ttl-after-finished-controller",
 )
-# Reads are left out: they are most of the traffic, and what is asked of the audit log is who wrote what.
+# Reads of administrators are left out: they are most of the traffic, and nothing is ever refused to them.
 _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived"],
-    "rules": [{"level": "None", "verbs": ["get", "list", "watch"]}, {"level": "Metadata"}],
+    "rules": [
+        {"level": "None", "verbs": ["get", "list", "watch"], "userGroups": ["system:masters"]},
+        {"level": "None", "nonResourceURLs": ["/livez*", "/readyz*"]},
+        {"level": "Metadata"},
+    ],
 }
 _AUDIT_LOG_MEGABYTES = 4096  # it rotates at 100 by default, and a count over one file would then be short
 
@@ -76,8 +81,8 @@ class Kubernetes:
     def prepare(self) -> tuple[ProcessSpec, ProcessSpec]:
         """Write what etcd and the API server read, and return how they are run, in the order to start them."""
         (self._folder / "certificates").mkdir(parents=True, exist_ok=True)
-        _write_secret(self._folder / "service-account.key", _new_signing_key())
-        _write_secret(self._folder / "tokens.csv", f'{self._token},admin,admin,"system:masters"\n')
+        write_secret(self._folder / "service-account.key", _new_signing_key())
+        write_secret(self._folder / "tokens.csv", f'{self._token},admin,admin,"system:masters"\n')
         (self._folder / "audit-policy.yaml").write_text(yaml.safe_dump(_AUDIT_POLICY))
         return self._etcd(), self._api_server()
 
@@ -93,7 +98,7 @@ class Kubernetes:
             "contexts": [{"name": name, "context": {"cluster": name, "user": "admin", "namespace": "default"}}],
             "current-context": name,
         }
-        _write_secret(file, yaml.safe_dump(content, sort_keys=False))
+        write_secret(file, yaml.safe_dump(content, sort_keys=False))
 
     def controller_manager(self, kubeconfig: Path) -> ProcessSpec | None:
         """Return how the controller manager is run; None when there is no such program."""
@@ -144,6 +149,8 @@ class Kubernetes:
             "token-auth-file": self._folder / "tokens.csv",
             "authorization-mode": "RBAC",
             "disable-admission-plugins": "ServiceAccount",
+            # As OpenShift has it: whoever makes an object that blocks the end of its owner must be allowed to.
+            "enable-admission-plugins": "OwnerReferencesPermissionEnforcement",
             "profiling": "false",
         }
         if self.audit_log is not None:
@@ -178,9 +185,3 @@ def _new_signing_key() -> str:
     encoded = base64.b64encode(_EC_KEY_BEFORE + number + _EC_KEY_AFTER).decode()
     lines = [encoded[start : start + 64] for start in range(0, len(encoded), 64)]
     return "\n".join(["-----BEGIN EC PRIVATE KEY-----", *lines, "-----END EC PRIVATE KEY-----", ""])
-
-
-def _write_secret(file: Path, content: str) -> None:
-    file.touch(mode=0o600)
-    file.chmod(0o600)
-    file.write_text(content)

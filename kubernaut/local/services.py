@@ -9,6 +9,8 @@ from kubernaut.local.errors import LocalStackError
 from kubernaut.local.ports import LOOPBACK, PortPool
 from kubernaut.local.probes import HttpProbe
 from kubernaut.local.process import ProcessSpec
+from schemas import rbac
+from schemas.rbac import Role
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,15 @@ class Service:
     """Run as `python -m MODULE`."""
     code: Path | None = None
     """Where the module is, when it is not this version's; its libraries are those of this Python all the same."""
+    role: Role | None = None
+    """What it may do on the embedded Kubernetes API; None: all that the administrator may."""
 
 
-WATCHER = Service("watcher", "watcher")
-SCHEDULER = Service("scheduler", "scheduler")
-EXECUTOR_BRIDGE = Service("executor_bridge", "executor_bridge")
-AUDITOR = Service("auditor", "auditor")
-EXECUTOR = Service("executor", "kubernaut.simulator")
+WATCHER = Service("watcher", "watcher", role=rbac.WATCHER)
+SCHEDULER = Service("scheduler", "scheduler", role=rbac.SCHEDULER)
+EXECUTOR_BRIDGE = Service("executor_bridge", "executor_bridge", role=rbac.EXECUTOR_BRIDGE)
+AUDITOR = Service("auditor", "auditor", role=rbac.AUDITOR)
+EXECUTOR = Service("executor", "kubernaut.simulator", role=rbac.SIMULATOR)
 SERVICES = (WATCHER, SCHEDULER, EXECUTOR_BRIDGE, AUDITOR, EXECUTOR)
 
 

@@ -23,9 +23,11 @@ from kubernaut.local.ports import PortPool
 from kubernaut.local.postgres import PostgresServer
 from kubernaut.local.process import Process, ProcessSpec, start_time
 from kubernaut.local.progress import Progress
+from kubernaut.local.service_accounts import ServiceAccounts
 from kubernaut.local.services import SERVICES, Service, check_names, chosen, service_specs
 from kubernaut.local.state import ProcessState, StackState, clean_up, write_state
 from kubernaut.local.supervisor import Member, Supervisor
+from schemas.rbac import SETUP, Role
 
 INSTALL_COMMAND = (sys.executable, "-m", "kubernaut.install")
 _INSTALL_SECONDS = 180.0
@@ -90,6 +92,7 @@ class LocalStack:
         self._phase = "starting"
         self._message = ""
         self._postgres: PostgresServer | None = None
+        self._accounts: ServiceAccounts | None = None
         self._log_handler: logging.Handler | None = None
         check_names(options.services, frozenset(options.replicas))
         self._services = chosen(options.services, options.without)
@@ -108,6 +111,12 @@ class LocalStack:
             "KUBECONFIG": None if self.kubeconfig is None else str(self.kubeconfig),
         }
         return {name: value for name, value in addresses.items() if value is not None}
+
+    def environment_of(self, role: Role | None) -> dict[str, str]:
+        """The same for a service with the rights of its role; a cluster of the user's knows no roles of ours."""
+        if role is None or self._accounts is None:
+            return self.environment
+        return {**self.environment, "KUBECONFIG": str(self._accounts.kubeconfig(role))}
 
     async def __aenter__(self) -> Self:
         """Start it all; nothing is left running when that fails."""
@@ -141,6 +150,8 @@ class LocalStack:
             return
         if self._phase != "failed":
             self._enter("stopping", "ending all processes")
+        if self._accounts is not None:
+            self._accounts.close()
         running = {member.spec.name for member in self.supervisor.members}
         parts = [
             [kubernetes.CONTROLLER_MANAGER],
@@ -209,6 +220,9 @@ class LocalStack:
             await self._run_part(controller_manager)
         self.kubeconfig = self.home.kubeconfig
         self.kubernetes_audit_log = cluster.audit_log
+        if self.options.install_command is not None or self._services:
+            self._accounts = ServiceAccounts(self.kubeconfig, self.home.data / "accounts")
+            await self._accounts.start()
 
     async def _run_part(self, spec: ProcessSpec) -> None:
         await self.supervisor.add(spec)
@@ -218,7 +232,7 @@ class LocalStack:
     async def _install(self, command: tuple[str, ...]) -> None:
         self._enter("starting", "installing streams, resource definitions and tables")
         log = self.logs / "install.log"
-        process = Process(ProcessSpec(name="install", command=command, log=log, environment=self.environment))
+        process = Process(ProcessSpec(name="install", command=command, log=log, environment=self.environment_of(SETUP)))
         await process.start()
         try:
             async with asyncio.timeout(_INSTALL_SECONDS):
@@ -236,7 +250,8 @@ class LocalStack:
         names = []
         for service in self._services:
             replicas = self.options.replicas.get(service.name, 1)
-            for spec in service_specs(service, replicas, self.environment, self.logs, self._ports):
+            environment = self.environment_of(service.role)
+            for spec in service_specs(service, replicas, environment, self.logs, self._ports):
                 own = self.options.environments.get(spec.name, {})
                 await self.supervisor.add(replace(spec, environment={**spec.environment, **own}))
                 names.append(spec.name)

@@ -17,6 +17,7 @@ from tests.e2e.world import InFlight, World
 from tests.last_words import kept_in
 from tests.nats_server import administrator
 from tests.public_events import check_public
+from tests.refusals import refusals
 
 
 @asynccontextmanager
@@ -30,7 +31,10 @@ async def a_world(options: StackOptions) -> AsyncIterator[World]:
 
 @asynccontextmanager
 async def a_system(options: StackOptions) -> AsyncIterator[World]:
-    """Start a stack and the eyes on it; without a look at the public events, which may be lost where storage is."""
+    """Start a stack and the eyes on it; without a look at the public events, which may be lost where storage is.
+
+    At the end the API server must have refused nothing to the services: each has the rights of its own role only.
+    """
     async with LocalStack(options) as stack:
         assert stack.nats_url
         cluster = await connect(Settings(nats_url=stack.nats_url, kubeconfig=str(stack.kubeconfig)))
@@ -43,6 +47,8 @@ async def a_system(options: StackOptions) -> AsyncIterator[World]:
                 yield World(stack, cluster, database, watch)
             if following.done():
                 following.result()  # says why the watch ended
+            if stack.kubernetes_audit_log is not None:
+                assert await asyncio.to_thread(refusals, stack.kubernetes_audit_log) == []
         finally:
             following.cancel()
             await database.close()
