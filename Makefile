@@ -55,6 +55,8 @@ generate: setup ## write the files that are made from schemas/
 	$(BIN)/python deploy/chart/document.py
 	$(BIN)/python -m scheduler.transitions > docs/states.md
 	$(BIN)/python -m scheduler.control_page > docs/control.md
+	$(BIN)/python -m kubernaut.doctor.page > docs/doctor.md
+	$(BIN)/python -m kubernaut.doctor.schema > docs/doctor.schema.json
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 lock: setup ## choose the dependencies anew and write requirements/

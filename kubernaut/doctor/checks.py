@@ -14,6 +14,7 @@ PARTS: Final[tuple[Part, ...]] = ("nats", "database", "cluster")
 INSTALL_STREAMS: Final = "python -m kubernaut.install --only streams"
 INSTALL_TABLES: Final = "python -m kubernaut.install --only migrations"
 INSTALL_DEFINITIONS: Final = "python -m kubernaut.install --only crds"
+SEE: Final = "mend what keeps the doctor from looking, then ask again"
 REBUILD: Final = "kubernaut audit rebuild"
 RECOVER: Final = "kubernaut recover"
 
@@ -29,7 +30,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     mend: str
     command: str = ""
     """What to type, where one command does it whatever was seen."""
-    see: str = "mend what keeps the doctor from looking, then ask again"
+    see: str = SEE
     """What to do where it cannot be looked at."""
 
 
@@ -212,6 +213,19 @@ _DATABASE: Final = {
         asks="The role that the doctor came with may read the whole audit.",
         why="what it may not read it cannot prove",
         mend="grant it, as docs/database.md says",
+    ),
+    "database.writer": Check(
+        part="database",
+        asks="The auditor has a role of its own, kubernaut_writer, which may add to the audit and change nothing.",
+        why="with more rights whoever takes over the auditor can change the audit; with fewer nothing is audited",
+        mend="set up the roles as an administrator of the database (docs/database.md), then grant by the migrations",
+        command="python -m kubernaut.install --only roles --only migrations",
+    ),
+    "database.tls": Check(
+        part="database",
+        asks="What goes to a PostgreSQL on another machine goes by TLS, and its certificate is looked at.",
+        why="else whoever is on the way can read the audit, or answer in the server's place",
+        mend="add `sslmode=verify-full&sslrootcert=FILE` to DATABASE_URL (docs/database.md)",
     ),
     "database.durable": Check(
         part="database",

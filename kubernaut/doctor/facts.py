@@ -99,6 +99,14 @@ class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Name and checksum of each migration."""
     unreadable: tuple[str, ...] = ()
     """Tables and views of the audit that this role may not read."""
+    writer: bool = True
+    """Whether there is a role kubernaut_writer."""
+    writer_lacks: tuple[str, ...] = ()
+    """What the auditor does and that role may not, as `INSERT audit_message`."""
+    writer_exceeds: tuple[str, ...] = ()
+    """What that role may and the auditor does not."""
+    in_plain: bool = False
+    """Whether somebody on the way could read what is sent."""
     months: tuple[str, ...] = ()
     """Ends of the names of the months that have a partition, as `202611`."""
     next_month: str = ""
@@ -160,6 +168,8 @@ class RightsFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What its service needs and it may not."""
     exceeds: tuple[str, ...] = ()
     """What none of ours may have and it has."""
+    grant: str = ""
+    """What gives it all its rights."""
 
 
 class ClusterFacts(msgspec.Struct, frozen=True, kw_only=True):

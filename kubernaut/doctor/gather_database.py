@@ -8,9 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Collection
 from importlib.resources import files
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
+from auditor.database import in_plain
 from auditor.newest import Newest
 from auditor.sql_files import statement
 from kubernaut.audit.reader import Reader, reading
@@ -31,6 +32,17 @@ TABLES: Final = (
     "workflow_run",
     "step_run",
 )
+WRITES: Final = {
+    "audit_identity": ("SELECT", "INSERT"),
+    "audit_message": ("SELECT", "INSERT"),
+    "audit_repeat": ("SELECT", "INSERT"),
+    "audit_quarantine": ("SELECT", "INSERT"),
+    "audit_seal": ("SELECT", "INSERT"),
+    "workflow_run": ("SELECT", "INSERT", "UPDATE"),
+    "step_run": ("SELECT", "INSERT", "UPDATE"),
+}
+"""What the auditor does with each table (auditor/sql/grants.sql; a test holds the two together)."""
+PRIVILEGES: Final = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
 _STORED: Final = ("audit_message", "audit_repeat", "audit_quarantine")
 _PARTITION: Final = "audit_message_"
 
@@ -58,6 +70,8 @@ async def _connected(dsn: str) -> DatabaseFacts:
             ahead_seconds=ahead,
             applied=await _applied(reader, seen),
             unreadable=tuple(name for name in TABLES if name in seen and name not in may),
+            in_plain=in_plain(dsn),
+            **await _writer(reader),
             months=tuple(row["name"].removeprefix(_PARTITION) for row in relations if row["partition"]),
             next_month=server["next_month"],
             newest=await _if(may, _STORED, _newest(reader)),
@@ -65,6 +79,17 @@ async def _connected(dsn: str) -> DatabaseFacts:
             unsealed_seconds=await _unsealed(reader, may, sealed),
             **await _odd(reader, may),
         )
+
+
+async def _writer(reader: Reader) -> dict[str, Any]:
+    rows = await reader.fetch(_query("writer"), list(WRITES), list(PRIVILEGES))
+    lacks: list[str] = []
+    exceeds: list[str] = []
+    for row in rows:
+        wanted = row["privilege"] in WRITES[row["table_name"]]
+        if wanted != row["allowed"]:
+            (lacks if wanted else exceeds).append(f"{row['privilege']} {row['table_name']}")
+    return {"writer": bool(rows), "writer_lacks": tuple(lacks), "writer_exceeds": tuple(exceeds)}
 
 
 def address(dsn: str) -> str:
@@ -117,8 +142,8 @@ async def _unsealed(reader: Reader, may: Collection[str], sealed: int | Unlooked
     return await _if(may, ("audit_message",), look())
 
 
-async def _odd(reader: Reader, may: Collection[str]) -> dict[str, int | Unlooked]:
-    async def look() -> dict[str, int | Unlooked]:
+async def _odd(reader: Reader, may: Collection[str]) -> dict[str, Any]:
+    async def look() -> dict[str, Any]:
         row = (await reader.fetch(_query("odd")))[0]
         return {"quarantined": row["quarantined"], "repeated": row["repeated"]}
 

@@ -16,7 +16,7 @@ from kubernaut.doctor.facts import Json, RightsFacts
 from runtime.errors import NotFoundError
 from runtime.kinds import ACCESS_REVIEWS
 from runtime.ports import Cluster, Resource
-from schemas.rbac import AUDITOR, EXECUTOR_BRIDGE, NAMESPACE, SCHEDULER, WATCHER, Right, Role
+from schemas.rbac import AUDITOR, EXECUTOR_BRIDGE, NAMESPACE, SCHEDULER, WATCHER, WIDE_SUFFIX, Right, Role, roles_of
 
 ACCOUNTS: Final = Resource("", "v1", "serviceaccounts")
 AUDIENCE: Final = "KUBERNAUT_METRICS_AUDIENCE"
@@ -40,6 +40,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     """An account and what its service needs."""
 
     user: str
+    role: Role
     rights: tuple[Right, ...]
     namespaces: tuple[str, ...] = ("",)
     """Where namespaced rights are needed; one empty name: everywhere."""
@@ -63,9 +64,25 @@ async def gather_rights(cluster: Cluster, deployments: Sequence[Json]) -> list[R
                 account=account.user,
                 lacks=tuple(chain.from_iterable(lacks)),
                 exceeds=tuple(chain.from_iterable(exceeds)),
+                grant=grant(account),
             )
         )
     return found
+
+
+def grant(account: Account) -> str:
+    """Return the command that gives an account all rights of its service. Pure."""
+    _, _, namespace, name = account.user.split(":")
+    role = account.role.full_name
+    bound = f"--clusterrole {role} --serviceaccount {namespace}:{name}"
+    commands = ["kubectl apply -f deploy/rbac"]
+    for place in account.namespaces:
+        kind = f"rolebinding {role} -n {place}" if place else f"clusterrolebinding {role}-{namespace}"
+        commands.append(f"kubectl create {kind} {bound}")
+    if any(account.namespaces) and len(roles_of(account.role)) > 1:
+        wide = bound.replace(role, role + WIDE_SUFFIX, 1)
+        commands.append(f"kubectl create clusterrolebinding {role}{WIDE_SUFFIX}-{namespace} {wide}")
+    return " && ".join(commands)
 
 
 def accounts_of(deployments: Sequence[Json]) -> list[Account]:
@@ -81,6 +98,7 @@ def accounts_of(deployments: Sequence[Json]) -> list[Account]:
                 found.append(
                     Account(
                         user=f"system:serviceaccount:{namespace}:{name}",
+                        role=role,
                         rights=_needed(role, metrics=bool(settings.get(AUDIENCE))),
                         namespaces=served or ("",),
                     )
@@ -107,7 +125,8 @@ async def _made(cluster: Cluster, role: Role) -> Account | None:
         await cluster.get(ACCOUNTS, NAMESPACE, role.full_name)
     except NotFoundError:
         return None
-    return Account(user=f"system:serviceaccount:{NAMESPACE}:{role.full_name}", rights=_needed(role, metrics=False))
+    user = f"system:serviceaccount:{NAMESPACE}:{role.full_name}"
+    return Account(user=user, role=role, rights=_needed(role, metrics=False))
 
 
 async def _answers(cluster: Cluster, account: Account, right: Right, *, allowed: bool) -> list[str]:

@@ -27,6 +27,9 @@ def judge_database(facts: DatabaseFacts) -> Iterator[Finding]:
     yield finding("database.version", "error" if old else "ok", DATABASE, f"PostgreSQL {major}")
     yield _schema(facts)
     yield _rights(facts)
+    yield _writer(facts)
+    seen = "another machine, and not by a verified TLS" if facts.in_plain else "this machine, or by a verified TLS"
+    yield finding("database.tls", "warning" if facts.in_plain else "ok", DATABASE, seen)
     off = [name for name, value in facts.settings.items() if value != "on"]
     seen = f"{' and '.join(off)} off" if off else "fsync and full_page_writes are on"
     yield finding("database.durable", "error" if off else "ok", DATABASE, seen)
@@ -63,6 +66,19 @@ def _rights(facts: DatabaseFacts) -> Finding:
         seen = f"{facts.role} may not read {tables}"
         return finding("database.rights", "warning", DATABASE, seen, command=command)
     return finding("database.rights", "ok", DATABASE, f"{facts.role} may read all of it")
+
+
+def _writer(facts: DatabaseFacts) -> Finding:
+    about = "kubernaut_writer"
+    if not facts.months:
+        return finding("database.writer", "unknown", about, "there are no tables of the audit yet")
+    if not facts.writer:
+        return finding("database.writer", "warning", about, "there is no such role; the auditor owns what it writes")
+    if facts.writer_lacks or facts.writer_exceeds:
+        parts = [f"may not {', '.join(facts.writer_lacks)}"] if facts.writer_lacks else []
+        parts += [f"may {', '.join(facts.writer_exceeds)}"] if facts.writer_exceeds else []
+        return finding("database.writer", "error", about, "; ".join(parts))
+    return finding("database.writer", "ok", about, "may add, and change nothing")
 
 
 def _partitions(facts: DatabaseFacts) -> Finding:

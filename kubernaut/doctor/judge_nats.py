@@ -114,7 +114,7 @@ def judge_streams(facts: NatsFacts) -> Iterator[Finding]:
     """Return what there is to say of each stream."""
     for stream in STREAMS:
         yield from _stream(stream, facts.streams[stream.name], facts.memory)
-    yield from _memory(facts.memory)
+    yield from _memory(facts)
     yield from _mirror(facts)
 
 
@@ -183,12 +183,15 @@ def _stream_room(name: str, found: StreamFacts) -> Finding:
     return finding("stream.room", severity, name, seen)
 
 
-def _memory(memory: Mapping[str, Memory] | Unlooked) -> Iterator[Finding]:
+def _memory(facts: NatsFacts) -> Iterator[Finding]:
+    memory = facts.memory
     if isinstance(memory, Unlooked):
         yield finding("stream.vouched", "unknown", "log", memory.reason)
         yield finding("stream.whole", "unknown", "log", memory.reason)
         return
     for name, known in memory.items():
+        if facts.streams[name] is None and not known.had:
+            continue  # that it is not there says all
         if not known.vouched:
             yield finding("stream.vouched", "error", name, "nobody has vouched for it")
             continue

@@ -42,9 +42,13 @@ def lines(findings: Sequence[Finding], *, everything: bool) -> Iterator[Text]:
 def summary(findings: Sequence[Finding]) -> Text:
     """Return the last line: how many of what."""
     found = counts(findings)
-    parts = [f"{found[severity]} {words}" for severity, words in _TOLD.items()]
+    parts = [f"{found[severity]} {_plural(words, found[severity])}" for severity, words in _TOLD.items()]
     worst: Severity = next((each for each in ("error", "warning", "unknown") if found[each]), "ok")
     return Text(", ".join(parts), style=_STYLES[worst])
+
+
+def _plural(words: str, count: int) -> str:
+    return words.removesuffix("s") if count == 1 else words
 
 
 def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
@@ -66,15 +70,21 @@ def _told(severity: Severity, findings: Sequence[Finding]) -> Iterator[Text]:
                 yield Text(f"            {', '.join(dict.fromkeys(each.id for each in same))}", style="dim")
             yield from _detail("do", next((each.mend for each in same if each.mend), ""))
         return
-    for each in findings:
+    for number, each in enumerate(findings):
         yield Text.assemble(
             "  ",
             (f"{severity:<8}", _STYLES[severity]),
             f"  {each.id:<{_WIDTH}}  {printable(each.about)}: {printable(each.seen)}",
         )
-        yield from _detail("why", each.why)
-        yield from _detail("do", each.mend)
-        yield from _detail("type", each.command)
+        after = findings[number + 1] if number + 1 < len(findings) else None
+        if after is None or _advice(after) != _advice(each):  # told once for those that are mended together
+            yield from _detail("why", each.why)
+            yield from _detail("do", each.mend)
+            yield from _detail("type", each.command)
+
+
+def _advice(finding: Finding) -> tuple[str, str, str]:
+    return finding.why, finding.mend, finding.command
 
 
 def _detail(word: str, text: str) -> Iterator[Text]:
