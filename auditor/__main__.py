@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 from auditor.audit_loop import Auditor
+from auditor.database import in_plain
 from auditor.learn_loop import Learner
 from auditor.memory import Memory
 from auditor.seal_loop import Sealer
@@ -15,6 +16,8 @@ from schemas import subjects
 async def run(service: Service) -> None:
     """Audit the log into the database that the settings name, and tell what is learned from it, until told to stop."""
     url = service.settings.require_database_url()
+    if in_plain(url):
+        service.log.warning("database_in_plain", way_out="add sslmode=verify-full and sslrootcert to DATABASE_URL")
     # Each has a connection of its own: a slow look must not keep a batch waiting.
     store, experience, seals = PostgresStore(url), PostgresStore(url), PostgresSeals(url)
     health = service.health.dependency("postgresql")
