@@ -7,6 +7,7 @@ deletes a stream that is there.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 
 import click
@@ -15,9 +16,11 @@ import structlog
 
 from runtime.errors import KubernautError, NotFoundError, RefusedError, UnavailableError
 from runtime.health import Dependency
+from runtime.nats_address import nats_address
 from runtime.nats_connection import Connection
 from schemas.nats_roles import mirror_config
 
+ADMINISTRATOR = "subscribers-admin"
 _CONNECT_SECONDS = 10.0
 
 
@@ -37,7 +40,7 @@ async def install_mirror(connection: Connection) -> bool:
 
 async def _run(url: str) -> bool:
     health = Dependency("nats")
-    connection = Connection(url, "install", health, structlog.get_logger())
+    connection = Connection(url, ADMINISTRATOR, health, structlog.get_logger())
     keeping = asyncio.create_task(connection.keep())
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
@@ -55,7 +58,7 @@ async def _run(url: str) -> bool:
 def main(url: str) -> None:
     """Make the mirror of the public events in the account of outside subscribers."""
     try:
-        made = asyncio.run(_run(url))
+        made = asyncio.run(_run(nats_address(os.environ, url)))
     except KubernautError as error:
         click.echo(str(error), err=True)
         sys.exit(1)

@@ -37,10 +37,10 @@ class Certificate:
         self._complaint = ""
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)  # TLS 1.2 and newer
         try:
-            self._shown = _stamp(self._directory)
+            self._shown = self._stamp()
             self._take(self._shown)
         except (OSError, ValueError) as error:
-            message = f"KUBERNAUT_METRICS_TLS_DIR={directory}: no {CERTIFICATE} and {KEY} that fit: {_words(error)}"
+            message = f"KUBERNAUT_METRICS_TLS_DIR={directory}: no {CERTIFICATE} and {KEY} that fit: {words(error)}"
             raise SettingsError(
                 f"{message}; mount a Secret of type kubernetes.io/tls, such as at /etc/metrics"
             ) from None
@@ -54,40 +54,51 @@ class Certificate:
     def look(self) -> None:
         """Take the pair when its files are others now; one that does not fit is told once, and the last one stays."""
         try:
-            stamp = _stamp(self._directory)
+            stamp = self._stamp()
             if stamp == self._shown:
                 return
             self._shown = ()  # what is half taken, as the files change just now, is tried again at the next look
             self._take(stamp)
         except (OSError, ValueError) as error:
-            if self._complaint != (complaint := _words(error)):
+            if self._complaint != (complaint := words(error)):
                 self._log.warning("certificate_refused", directory=str(self._directory), reason=complaint)
             self._complaint = complaint
             return
         self._shown, self._complaint = stamp, ""
         self._log.info("certificate_replaced", directory=str(self._directory))
 
+    def _stamp(self) -> Stamp:
+        return stamp_of(self._directory / CERTIFICATE, self._directory / KEY)
+
     def _take(self, stamp: Stamp) -> None:
         # First into a context that nobody uses: a pair that does not fit would leave the one in use without a key.
         for context in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self.context):
-            context.load_cert_chain(stamp[0][0], stamp[1][0], password=_no_password)
+            context.load_cert_chain(stamp[0][0], stamp[1][0], password=no_password)
 
 
-def _stamp(directory: Path) -> Stamp:
-    """Return where the two files really are (a mounted Secret is swapped by a link), and what changes with them."""
+def stamp_of(*files: Path) -> Stamp:
+    """Return where files really are (a mounted Secret is swapped by a link), and what changes with them.
+
+    One that cannot be looked at is the same as long as it cannot.
+    """
     found = []
-    for name in (CERTIFICATE, KEY):
-        path = (directory / name).resolve()
-        now = path.stat()
-        found.append((str(path), now.st_ino, now.st_mtime_ns, now.st_size))
+    for file in files:
+        try:
+            path = file.resolve()
+            now = path.stat()
+        except OSError:
+            found.append((str(file), 0, 0, 0))
+        else:
+            found.append((str(path), now.st_ino, now.st_mtime_ns, now.st_size))
     return tuple(found)
 
 
-def _no_password() -> NoReturn:
+def no_password() -> NoReturn:
+    """Refuse a key that asks for a password, instead of a terminal that is asked for it."""
     raise ValueError("the key is encrypted; it must not be")
 
 
-def _words(error: Exception) -> str:
+def words(error: Exception) -> str:
     """Say what was wrong with a file."""
     if isinstance(error, ssl.SSLError):
         return str(error.reason or error)

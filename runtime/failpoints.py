@@ -21,8 +21,8 @@ from runtime.errors import SettingsError, UnavailableError
 from runtime.failpoint_sites import EFFECTS, effect_of_publish, sites
 
 if TYPE_CHECKING:
-    from runtime.nats_connection import Reply
     from runtime.nats_delivery import NatsDelivery
+    from runtime.nats_requests import Reply
     from runtime.ports import Delivery, Stored
 
 T = TypeVar("T")

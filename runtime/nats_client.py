@@ -12,11 +12,13 @@ thrown away, never mended), its request/reply, its subscription queues and its h
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from nats.aio.client import Client
+from nats.aio.client import Client, RawCredentials
+from nats.errors import Error
 
 Handler = Callable[[str, str, bytes, bytes], None]
 """Gets subject, reply subject, raw headers (empty when there are none) and data; must neither block nor raise."""
@@ -30,9 +32,15 @@ _LATE_SECONDS: Final = 5.0
 class LeanClient(Client):  # type: ignore[misc]  # nats-py is not typed for our strictness
     """One connection, used until it breaks; `lost` is then done and holds the reason."""
 
-    def __init__(self) -> None:
-        """Nothing is connected before `connect`."""
+    def __init__(self, denied: Callable[[LeanClient], None] | None = None, *, encrypted: bool = False) -> None:
+        """Nothing is connected before `connect`.
+
+        `denied`: called when the server refused a permission, which `told` then names; `encrypted`: say nothing, not
+        even who this is, to a server without TLS.
+        """
         super().__init__()
+        self._denied = denied
+        self._encrypted = encrypted
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.heard = time.monotonic()
         """When anything last came from the server."""
@@ -50,6 +58,11 @@ class LeanClient(Client):  # type: ignore[misc]  # nats-py is not typed for our 
     def server_version(self) -> str:
         """What the server said of itself when it was connected, such as `2.15.1`."""
         return str(self._server_info.get("version", ""))
+
+    @property
+    def asked_who_we_are(self) -> bool:
+        """Whether the server wanted a signature."""
+        return "nonce" in self._server_info
 
     def send(self, subject: str, data: bytes, *, reply: str = "", headers: bytes = b"") -> bool:
         """Write a message out with the others of this turn of the loop; False when it cannot be sent now.
@@ -78,6 +91,23 @@ class LeanClient(Client):  # type: ignore[misc]  # nats-py is not typed for our 
         if self.usable:
             self._write(f"UNSUB {number} \r\n".encode())
             asyncio.get_running_loop().call_later(_LATE_SECONDS, self._handlers.pop, number, None)
+
+    async def retire(self, *, keep: int, seconds: float) -> None:
+        """End every subscription but one; once it returns, or `seconds` are over, nothing more comes for the others."""
+        for number in [each for each in self._handlers if each != keep]:
+            self._write(f"UNSUB {number} \r\n".encode())
+        await self.flushed(seconds)
+
+    async def flushed(self, seconds: float) -> None:
+        """Return when the server has taken in all that was sent so far; `seconds` later in any case."""
+        if not self.usable:
+            return
+        answered = asyncio.get_running_loop().create_future()
+        self._pongs.append(answered)
+        self._write(b"PING\r\n")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.wait({answered, self.lost}, return_when=asyncio.FIRST_COMPLETED)
 
     def abandon(self, reason: str) -> None:
         """Throw the connection away at once, without a word to the server."""
@@ -127,8 +157,18 @@ class LeanClient(Client):  # type: ignore[misc]  # nats-py is not typed for our 
     async def _process_err(self, err_msg: str) -> None:
         if "permissions violation" in err_msg:
             self.told = err_msg.strip("' ")
+            if self._denied is not None:
+                self._denied(self)
             return
         self._end(f"the server said: {err_msg}")
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002 - nats-py's
+        if self._encrypted and initial_connection and not self.options["tls_handshake_first"]:
+            # nats-py goes on in plain, signature and password included, where the server does not insist on TLS.
+            if not (info.get("tls_required") or info.get("tls_available")):
+                raise Error("the server does not offer TLS, which was asked for")
+            info["tls_required"] = True
+        await super()._process_info(info, initial_connection)
 
     async def _process_op_err(self, e: Exception) -> None:
         self._end(f"{type(e).__name__}: {e}".rstrip(": "))
@@ -145,3 +185,8 @@ class LeanClient(Client):  # type: ignore[misc]  # nats-py is not typed for our 
 
 async def quiet(_error: Any) -> None:
     """Error callback that says nothing: the reasons come out by `lost` and by what `connect` raises."""
+
+
+def raw_credentials(text: str) -> Any:
+    """Return a creds file's text as nats-py takes it."""
+    return RawCredentials(text)

@@ -1,7 +1,7 @@
 """The connection to NATS: made, watched, thrown away and made anew, for as long as the process lives.
 
 Must never create anything on the server, and never end the process because the server is away: that makes a service
-unready, not dead. Requests are answered on one inbox of our own, without a task or a queue a request.
+unready, not dead. When the files change that say who this is, it goes over to a new connection, with nothing lost.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import msgspec
 
 from runtime import metrics
 from runtime.backoff import Backoff
-from runtime.errors import NotFoundError, RefusedError, UnavailableError
-from runtime.nats_client import LeanClient, quiet
-from runtime.nats_headers import status_of
+from runtime.errors import UnavailableError
+from runtime.nats_api import raise_for_error
+from runtime.nats_dialer import Dialer
+from runtime.nats_requests import NoRespondersError, Requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,43 +28,19 @@ if TYPE_CHECKING:
     import structlog
 
     from runtime.health import Dependency
-    from runtime.nats_client import Handler
+    from runtime.nats_client import Handler, LeanClient
+    from runtime.nats_requests import Reply
 
-_CONNECT_SECONDS: Final = 5
+_ANSWER_SECONDS: Final = 5.0
+"""How long a connection that is given up, but not broken, is waited for."""
 SILENT_SECONDS: Final = 25.0
 """Without a word or a PONG for so long the connection is dead, whatever it says (reliability.md C8: at most 35)."""
 _BRIEF_SECONDS: Final = 5.0
 """A connection that did not last for so long is followed by a pause, so that a server is not hammered."""
 _WATCH_SECONDS: Final = 1.0
 _SILENT_WATCHES: Final = 2
-_NOT_FOUND: Final = (10037, 10059, 10014)
-"""Error codes of JetStream: no such message, stream, consumer."""
-
-
-class ApiError(msgspec.Struct):
-    """Error as JetStream tells it."""
-
-    code: int = 0
-    err_code: int = 0
-    description: str = ""
-
-
-class _Answer(msgspec.Struct):
-    error: ApiError | None = None
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """Answer to a request."""
-
-    headers: bytes
-    data: bytes
-
-
-class NoRespondersError(UnavailableError):
-    """Nobody listens on that subject now: nothing was done."""
-
-
-_ANSWERS: Final = msgspec.json.Decoder(_Answer)
+_DENIALS: Final = 100
+"""Different ones that are logged, each once."""
 
 
 class Connection:
@@ -79,22 +56,27 @@ class Connection:
         silence: float = SILENT_SECONDS,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        """`url`: addresses separated by commas; `name`: of the service; `silence`: longest one in seconds.
+        """`url`: as `nats_address` gives it; `name`: the user that this is; `silence`: longest one in seconds.
 
-        `options`: further arguments of nats-py's `connect`, such as `user_credentials` or `tls`.
+        `options`: further arguments of nats-py's `connect`, such as `user_credentials` or `tls`. Raises SettingsError
+        when a file that the address names is not there, or not what it must be.
         """
-        self._addresses = [address.strip() for address in url.split(",")]
-        self._name = name
+        self._dialer = Dialer(url, name, silence, options)
+        self.user = name.replace("_", "-")
+        """Name of the user whose permissions fit; what is made for reading is called by it."""
         self._health = health
         self._log = log
         self._silence = silence
-        self._options = dict(options or {})
         self._client: LeanClient | None = None
         self._connected = asyncio.Event()
         self._closing = asyncio.Event()
         self._prefix = f"_INBOX_{name.replace('-', '_')}.{secrets.token_hex(8)}"
         self._tokens = itertools.count()
-        self._waiting: dict[str, asyncio.Future[Reply]] = {}
+        self._requests = Requests(self._prefix)
+        self._answers = 0
+        self._told = ""
+        self._denials: set[str] = set()
+        self._retired: dict[LeanClient, asyncio.Task[None]] = {}
         self._listeners: dict[str, Handler] = {}
         self._numbers: dict[str, int] = {}
         self._on_connect: dict[str, Callable[[], None]] = {}
@@ -142,23 +124,10 @@ class Connection:
         Raises NoRespondersError (nothing was done), or UnavailableError when no answer came in `seconds` or the
         connection broke: whether it took place is unknown.
         """
-        token = str(next(self._tokens))
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Reply] = loop.create_future()
-        if not self.send(subject, data, reply=f"{self._prefix}.r.{token}", headers=headers):
+        if self._client is None or not self._client.usable:
             message = f"not connected to NATS ({self._health.detail})"
             raise NoRespondersError(message)
-        self._waiting[token] = future
-        timer = loop.call_later(seconds, self._expire, token, subject, seconds)
-        try:
-            reply = await future
-        finally:
-            timer.cancel()
-            self._waiting.pop(token, None)
-        if reply.headers and not reply.data and status_of(reply.headers)[0] == 503:  # noqa: PLR2004 - as HTTP
-            message = f"nobody answers on {subject}: JetStream is away, or what is asked for does not exist"
-            raise NoRespondersError(message)
-        return reply
+        return await self._requests.ask(self._client, subject, data, headers=headers, seconds=seconds)
 
     async def api(self, subject: str, body: Any = None, *, seconds: float = 5.0) -> bytes:
         """Call JetStream's API (`subject` after `$JS.API.`) and return the answer's JSON.
@@ -167,7 +136,7 @@ class Connection:
         """
         data = b"" if body is None else msgspec.json.encode(body)
         reply = await self.request(f"$JS.API.{subject}", data, seconds=seconds)
-        raise_for(_ANSWERS.decode(reply.data).error, subject)
+        raise_for_error(reply.data, subject)
         return reply.data
 
     async def keep(self) -> None:
@@ -186,15 +155,19 @@ class Connection:
             await asyncio.wait({connecting})
             if self._client is not None:
                 self._drop(self._client, "closed by us")
+            for client, finishing in tuple(self._retired.items()):
+                finishing.cancel()
+                client.abandon("closed by us")
 
     async def _keep(self) -> None:
         backoff = Backoff(first=0.1, most=2.0)
         loop = asyncio.get_running_loop()
         while True:
-            client = await self._connect()
+            client = await self._dialer.dial(self._tell, self._denied)
             since = loop.time()
             if client is not None:
-                self._drop(client, await self._watch(client))
+                self._use(client)
+                self._drop(*await self._watch(client))
             if client is None or loop.time() - since < _BRIEF_SECONDS:
                 await asyncio.sleep(backoff.next())
             else:
@@ -207,57 +180,56 @@ class Connection:
             await self.request("$JS.API.INFO", b"", seconds=1.0)
         self._closing.set()
 
-    async def _connect(self) -> LeanClient | None:
-        for address in self._addresses:
-            client = LeanClient()
-            try:
-                async with asyncio.timeout(2 * _CONNECT_SECONDS):
-                    await client.connect(
-                        **self._options,
-                        servers=[address],
-                        name=self._name,
-                        error_cb=quiet,
-                        allow_reconnect=False,
-                        max_reconnect_attempts=1,
-                        reconnect_time_wait=0,
-                        connect_timeout=_CONNECT_SECONDS,
-                        ping_interval=self._silence / 3,
-                        max_outstanding_pings=1000,  # silence is measured here, not there
-                    )
-            except asyncio.CancelledError:
-                client.abandon("closed by us")
-                raise
-            except Exception as error:  # noqa: BLE001 - nats-py raises many kinds; all mean: not now
-                client.abandon("could not connect")
-                cause = client.last_error or error
-                self._tell(f"cannot connect: {type(cause).__name__}: {cause}".rstrip(": "))
-                continue
-            self._use(client)
-            return client
-        return None
-
     def _use(self, client: LeanClient) -> None:
         self._client = client
         self.max_payload = client.max_payload
         self.server_version = client.server_version
-        client.listen(f"{self._prefix}.r.*", self._answered)
+        self._answers = self._requests.begin(client)
         for subject, handler in self._listeners.items():
             self._numbers[subject] = client.listen(subject, handler)
         self._connected.set()
         self._log.info("nats_connected", server=client.connected_url.netloc.rpartition("@")[2])
+        if self._dialer.proves and not client.asked_who_we_are:
+            self._log.warning("nats_identity_not_asked", note="the server lets in anybody; give it users")
         for begin in tuple(self._on_connect.values()):
             begin()
 
-    async def _watch(self, client: LeanClient) -> str:
+    async def _watch(self, client: LeanClient) -> tuple[LeanClient, str]:
+        """Return the client that broke, and why; it is another one where the files have changed meanwhile."""
         silent = 0
         while True:
             done, _ = await asyncio.wait({client.lost}, timeout=_WATCH_SECONDS)
             if done:
-                return client.lost.result()
+                return client, client.lost.result()
             # Twice, because a process that was frozen itself finds everything old before it reads what waits for it.
             silent = silent + 1 if time.monotonic() - client.heard > self._silence else 0
             if silent >= _SILENT_WATCHES:
-                return f"the server was silent for {self._silence:g} s"
+                return client, f"the server was silent for {self._silence:g} s"
+            if self._dialer.is_outdated():
+                client = await self._go_over(client)
+
+    async def _go_over(self, old: LeanClient) -> LeanClient:
+        """Go over to a connection with what the files say now; keep the old one when that does not get through."""
+        new = await self._dialer.dial(self._tell_once, self._denied)
+        if new is None:
+            return old
+        # Not both at a time: what is delivered to an inbox would arrive twice.
+        await old.retire(keep=self._answers, seconds=_ANSWER_SECONDS)
+        self._use(new)
+        self._told = ""
+        self._log.info("nats_identity_replaced")
+        self._retired[old] = asyncio.create_task(self._finish(old), name="retired connection")
+        return new
+
+    async def _finish(self, old: LeanClient) -> None:
+        """Let the old connection go once what was asked over it is answered."""
+        try:
+            await self._requests.all_answered(old, _ANSWER_SECONDS)
+            await old.flushed(_ANSWER_SECONDS)
+        finally:
+            self._requests.end(old, "retired")
+            old.abandon("retired")
+            self._retired.pop(old, None)
 
     def _drop(self, client: LeanClient, reason: str) -> None:
         if self._client is not client:
@@ -266,10 +238,7 @@ class Connection:
         self._client = None
         self._connected.clear()
         self._numbers.clear()
-        waiting, self._waiting = self._waiting, {}
-        for future in waiting.values():
-            if not future.done():
-                future.set_exception(UnavailableError(f"the connection to NATS broke: {reason}"))
+        self._requests.end(client, reason)
         if not self._closing.is_set():
             metrics.BROKER_RECONNECTS.inc()
             self._tell(f"the connection broke: {reason}")
@@ -279,25 +248,14 @@ class Connection:
             self._log.warning("nats_unavailable", reason=reason)
         self._health.failed(reason)
 
-    def _answered(self, subject: str, _reply: str, headers: bytes, data: bytes) -> None:
-        future = self._waiting.get(subject[subject.rindex(".") + 1 :])
-        if future is not None and not future.done():
-            future.set_result(Reply(headers, data))
+    def _tell_once(self, reason: str) -> None:
+        """Tell why the new files are not used; the connection that there is stays as it is."""
+        if reason != self._told:
+            self._told = reason
+            self._log.warning("nats_identity_refused", reason=reason, note="the connection that there is stays in use")
 
-    def _expire(self, token: str, subject: str, seconds: float) -> None:
-        future = self._waiting.get(token)
-        if future is not None and not future.done():
-            told = f" ({self._client.told})" if self._client is not None and self._client.told else ""
-            future.set_exception(UnavailableError(f"no answer from NATS on {subject} in {seconds:g} s{told}"))
-
-
-def raise_for(error: ApiError | None, about: str) -> None:
-    """Raise what an error of JetStream's API means: NotFoundError, UnavailableError (5xx) or RefusedError."""
-    if error is None:
-        return
-    message = f"JetStream answered {about} with {error.code}/{error.err_code}: {error.description}"
-    if error.err_code in _NOT_FOUND:
-        raise NotFoundError(message)
-    if error.code >= 500:  # noqa: PLR2004 - as HTTP
-        raise UnavailableError(message)
-    raise RefusedError(message, reason=str(error.err_code))
+    def _denied(self, client: LeanClient) -> None:
+        self._requests.denied(client)
+        if client.told not in self._denials and len(self._denials) < _DENIALS:
+            self._denials.add(client.told)
+            self._log.error("nats_permission_denied", user=self.user, told=client.told)

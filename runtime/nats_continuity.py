@@ -62,10 +62,20 @@ class Continuity:
     """Of one connection: `closed` says why nothing may be read, written or fetched, and is empty when all is well."""
 
     def __init__(
-        self, connection: Connection, name: str, log: structlog.typing.FilteringBoundLogger, changed: Callable[[], None]
+        self,
+        connection: Connection,
+        name: str,
+        log: structlog.typing.FilteringBoundLogger,
+        changed: Callable[[], None],
+        *,
+        remembers: bool = True,
     ) -> None:
-        """`name`: of this service; `changed` is called whenever `closed` has changed."""
+        """`name`: of this service; `changed` is called whenever `closed` has changed.
+
+        `remembers`: whether it writes down for others what it saw; who only reads has no right to, and does not.
+        """
         self._connection = connection
+        self._remembers = remembers
         self._name = name
         self._log = log
         self._changed = changed
@@ -218,7 +228,8 @@ class Continuity:
             raise UnavailableError(f"what is remembered under {name} cannot be read: {error}") from error
 
     async def _write(self, name: str, value: Any, sequence: int | None) -> None:
-        await remember(self._connection, name, value, sequence)
+        if self._remembers:
+            await remember(self._connection, name, value, sequence)
 
 
 async def remember(connection: Connection, name: str, value: Any, sequence: int | None = None) -> None:

@@ -77,10 +77,14 @@ class NatsLog:
         log: structlog.typing.FilteringBoundLogger,
         *,
         silence: float = SILENT_SECONDS,
+        remembers: bool = True,
     ) -> None:
-        """`url`: addresses separated by commas; `name`: of the service; `silence`: of a dead connection, in seconds."""
+        """`url`: see `nats_address`; `name`: of the user; `silence`: of a dead connection, in seconds.
+
+        `remembers`: whether it writes down for others what it saw of the streams, as the services do.
+        """
         self._connection = Connection(url, name, health, log, silence=silence)
-        self.continuity = Continuity(self._connection, name, log, self._opened_or_closed)
+        self.continuity = Continuity(self._connection, name, log, self._opened_or_closed, remembers=remembers)
         # First of all that a new connection begins: nothing is fetched before it was looked at.
         self._connection.listen(self._connection.new_inbox(), _ignored, self._connected_anew)
         self._publisher = Publisher(self._connection, self._from_leader, lambda: self.continuity.closed)

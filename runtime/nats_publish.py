@@ -13,9 +13,10 @@ import msgspec
 from runtime import failpoints, metrics
 from runtime.backoff import Backoff
 from runtime.errors import ConflictError, RefusedError, TooLargeError, UnavailableError
-from runtime.nats_connection import ApiError, NoRespondersError, Reply
+from runtime.nats_api import ApiError
 from runtime.nats_headers import to_block
 from runtime.nats_refusals import Refusals
+from runtime.nats_requests import NoRespondersError, Reply
 from runtime.nats_schedule import schedule_headers
 from runtime.ports import Published, Stored
 from runtime.subject_match import stream_of

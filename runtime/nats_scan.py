@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from runtime.errors import UnavailableError
+from runtime.errors import RefusedError, UnavailableError
 from runtime.nats_headers import from_block, status_of
 from runtime.nats_stored import parse_ack_subject
 from runtime.ports import Stored
+from schemas.nats_users import READINGS, reading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -35,6 +36,12 @@ _BYTES: Final = 8 * 1024 * 1024
 _OVERHEAD: Final = 4096
 """Subjects, which count too."""
 _ENDED: Final = 409
+_TAKEN: Final = "10148"
+"""Error code: another consumer has that name."""
+_ROUNDS: Final = 8
+_FULL_SECONDS: Final = 5.0
+"""Between two rounds over all names. In all of them a reading that was killed, which keeps its name until the server
+has missed it for 30 s, is outlasted."""
 _DONE: Final = ("Batch Completed", "Message Size Exceeds MaxBytes")
 """Ends of a request that are none of the reading."""
 
@@ -97,10 +104,9 @@ class _Reading:
     ) -> None:
         self._connection = connection
         self._stream = stream
-        self._name = f"scan-{secrets.token_hex(8)}"
+        self._name = ""
         self._inbox = connection.new_inbox()
         self._config: dict[str, Any] = {
-            "name": self._name,
             "filter_subject": subject,
             "ack_policy": "none",
             "mem_storage": True,
@@ -121,13 +127,34 @@ class _Reading:
         self._wake = asyncio.Event()
 
     async def begin(self) -> None:
-        answer = await self._connection.api(
-            f"CONSUMER.CREATE.{self._stream}.{self._name}.{self._config['filter_subject']}",
-            {"stream_name": self._stream, "config": self._config, "action": "create"},
-        )
+        answer = await self._create()
         self._left = _CREATED.decode(answer).num_pending
         self._connection.listen(f"{self._inbox}.*", self._take)
         self._ask()
+
+    async def _create(self) -> bytes:
+        """Make the consumer under one of the names that this user may use, whichever is free."""
+        numbers = secrets.SystemRandom().sample(range(READINGS), READINGS)
+        # Two that ask for the same thing would be given the same consumer, if nothing told them apart.
+        config = self._config | {"metadata": {"reading": secrets.token_hex(8)}}
+        for number in numbers * _ROUNDS:
+            name = reading(self._connection.user, number)
+            try:
+                answer = await self._connection.api(
+                    f"CONSUMER.CREATE.{self._stream}.{name}.{config['filter_subject']}",
+                    {"stream_name": self._stream, "config": config | {"name": name}, "action": "create"},
+                )
+            except RefusedError as error:
+                if error.reason != _TAKEN:
+                    raise
+                if number == numbers[-1]:
+                    await asyncio.sleep(_FULL_SECONDS)
+            else:
+                self._name = name
+                return answer
+        raise UnavailableError(
+            f"all {READINGS} names by which {self._connection.user} may read {self._stream} are taken"
+        )
 
     async def next(self) -> Stored | None:
         while not self._arrived:
@@ -150,7 +177,8 @@ class _Reading:
     def end(self) -> None:
         self._connection.unlisten(f"{self._inbox}.*")
         # Without an answer to wait for; if it gets lost, the server removes the consumer by itself.
-        self._connection.send(f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._name}", b"")
+        if self._name:
+            self._connection.send(f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._name}", b"")
 
     def _ask(self) -> None:
         if self._left and self._asked + len(self._arrived) <= _ASK_AGAIN and self._bytes <= _BYTES // 2:

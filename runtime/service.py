@@ -19,6 +19,8 @@ from runtime.errors import SettingsError
 from runtime.health import Health, watch_loop
 from runtime.http_ports import serve_health
 from runtime.metrics_port import MetricsPort
+from runtime.nats_address import parse
+from runtime.nats_identity import Identity
 from runtime.nats_log import NatsLog
 
 if TYPE_CHECKING:
@@ -157,6 +159,7 @@ async def _live(name: str, read: settings.Settings, run: Callable[[Service], Awa
 
 async def _serve(service: Service, run: Callable[[Service], Awaitable[None]]) -> None:
     read = service.settings
+    Identity(parse(read.nats_url)[1]).read()  # what is wrong with its files is told at once, and not as a lost broker
     _on_signals(service)
     health_port = await serve_health(service.health, read.bind, read.health_port)
     metrics_port = await MetricsPort.open(read, service.log)

@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlencode, urlsplit
 import msgspec
 
 from runtime.errors import SettingsError
+from runtime.nats_address import EXAMPLE as NATS_EXAMPLE
+from runtime.nats_address import nats_address
 from schemas.queue_state import DEFAULT_LIMIT
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -21,7 +23,6 @@ _MOST_ACTIVE: Final = 10_000
 """Active runs that one decision of the queue can name and still be half as large as a message may be (1 MB)."""
 DATABASE_EXAMPLE: Final = "DATABASE_URL=postgresql://kubernaut:secret@127.0.0.1:5432/kubernaut"
 OTLP_EXAMPLE: Final = "http://127.0.0.1:4318"
-NATS_EXAMPLE: Final = "NATS_URL=nats://127.0.0.1:4222"
 PASSWORD_FILE: Final = "password_file"  # noqa: S105 - names a file
 """Names the file in the address of a database, so that the address is all that one needs to connect."""
 
@@ -30,7 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one process."""
 
     nats_url: str
-    """One or more addresses of one NATS system, separated by commas."""
+    """One or more addresses of one NATS system, separated by commas, and the files of the login: `nats_address`."""
     database_url: str = ""
     """Empty where it was not given; `require_database_url` for those that cannot do without."""
     kubeconfig: str | None = None
@@ -124,15 +125,9 @@ def database_address(environment: Mapping[str, str], given: str | None = None) -
 
 
 def _nats_url(environment: Mapping[str, str]) -> str:
-    value = environment.get("NATS_URL", "").strip()
-    if not value:
-        message = f"NATS_URL is not set; give the address of NATS, such as {NATS_EXAMPLE}"
-        raise SettingsError(message)
-    for address in value.split(","):
-        if not address.strip().startswith(("nats://", "tls://")):
-            message = f"NATS_URL must begin with nats:// or tls://, such as {NATS_EXAMPLE}"
-            raise SettingsError(message)
-    return value
+    if value := nats_address(environment):
+        return value
+    raise SettingsError(f"NATS_URL is not set; give the address of NATS, such as {NATS_EXAMPLE}")
 
 
 def _port(environment: Mapping[str, str], variable: str, default: int) -> int:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from schemas import chart_files, nats_roles
+from schemas import chart_files, nats_roles, nats_users
 from schemas.action_reference import action_reference
 from schemas.asyncapi import asyncapi
 from schemas.crds import execution_crd, workflow_crd
@@ -38,6 +38,7 @@ def generated() -> dict[str, str]:
         f"{_SCHEMAS}/asyncapi.yaml": _yaml(asyncapi()),
         f"deploy/nats/{nats_roles.EXPORTS_FILE}": nats_roles.exports_file(),
         f"deploy/nats/{nats_roles.ACCOUNT_FILE}": nats_roles.account_file(),
+        f"deploy/nats/{nats_users.USERS_FILE}": nats_users.users_file(),
     }
     files |= role_files()
     files |= {

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
+from schemas.nats_conf import conf
 from schemas.subjects import EVENT_STREAM
 
 SERVICES: Final = "KUBERNAUT"
@@ -79,7 +80,7 @@ def exports_file() -> str:
         {"service": _FLOW, "accounts": to},
         {"stream": f"{_DELIVER}.>", "accounts": to},
     ]
-    return _EXPORTS_HEAD + _conf("exports", exports)
+    return _EXPORTS_HEAD + conf("exports", exports)
 
 
 def account_file() -> str:
@@ -92,7 +93,7 @@ def account_file() -> str:
         {"stream": {"account": SERVICES, "subject": f"{_DELIVER}.>"}},
     ]
     limits = {"max_streams": 1, "max_consumers": 200}
-    body = f"{_conf('jetstream', limits)}{_conf('imports', imports)}include ./{USERS_FILE}\n"
+    body = f"{conf('jetstream', limits)}{conf('imports', imports)}include ./{USERS_FILE}\n"
     return f"{_ACCOUNT_HEAD}{SUBSCRIBERS} {{\n{_indented(body)}}}\n"
 
 
@@ -102,25 +103,7 @@ def users_file(users: Sequence[tuple[str, Sequence[str]]]) -> str:
         {"user": name, "password": f"${name.replace('-', '_').upper()}_PASSWORD", "permissions": permissions(durables)}
         for name, durables in users
     ]
-    return _conf("users", lines)
-
-
-def _conf(name: str, value: Any) -> str:
-    return f"{name}: {_text(value)}\n"
-
-
-def _text(value: Any, depth: int = 0) -> str:
-    """Return a value as the server's configuration has it: a variable without quotes, any other text in them."""
-    inner, outer = "  " * (depth + 1), "  " * depth
-    if isinstance(value, dict):
-        parts = [f"{inner}{key}: {_text(each, depth + 1)}\n" for key, each in value.items()]
-        return f"{{\n{''.join(parts)}{outer}}}"
-    if isinstance(value, list):
-        parts = [f"{inner}{_text(each, depth + 1)}\n" for each in value]
-        return f"[\n{''.join(parts)}{outer}]"
-    if isinstance(value, str) and not (value.startswith("$") and value.endswith("_PASSWORD")):
-        return f'"{value}"'
-    return str(value)
+    return conf("users", lines)
 
 
 def _indented(text: str) -> str:

@@ -18,6 +18,7 @@ from kubernaut.local.home import DEFAULT_NAME, Home
 from kubernaut.local.state import StackState, read_state
 from runtime.cluster import ClusterClient, connect
 from runtime.errors import KubernautError
+from runtime.nats_address import nats_address
 from runtime.settings import Settings
 
 USERS_KUBECONFIG: Final = "~/.kube/config"
@@ -72,8 +73,11 @@ def find(
 
 
 def find_nats(environment: Mapping[str, str], *, nats_url: str | None, stack: str = DEFAULT_NAME) -> str:
-    """Return the address of NATS: the option, NATS_URL, else the local stack's. Raises NoClusterError."""
-    given = nats_url or environment.get("NATS_URL", "").strip()
+    """Return the address of NATS, with the login: the option, NATS_URL, else the local stack's.
+
+    Raises NoClusterError, or SettingsError where what is given makes no sense.
+    """
+    given = nats_address(environment, nats_url)
     if given:
         return given
     state = running_stack(stack)

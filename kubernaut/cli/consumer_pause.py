@@ -20,6 +20,7 @@ from kubernaut.cli.times import milliseconds
 from runtime.errors import KubernautError
 from runtime.health import Dependency
 from runtime.nats_connection import Connection
+from schemas.nats_users import READER
 from schemas.subjects import BRIDGE, Consumer
 
 CONNECT_SECONDS: Final = 8.0
@@ -41,10 +42,10 @@ class Api(Protocol):
 
 
 @asynccontextmanager
-async def jetstream_at(url: str, *, seconds: float | None = None) -> AsyncIterator[Connection]:
+async def jetstream_at(url: str, *, user: str = READER, seconds: float | None = None) -> AsyncIterator[Connection]:
     """Connect to NATS. Raises NoClusterError when it is not there within `seconds` (8 by default)."""
     health = Dependency("nats")
-    connection = Connection(url, "kubernaut-cli", health, quiet_logger())
+    connection = Connection(url, user, health, quiet_logger())
     keeping = asyncio.create_task(connection.keep())
     try:
         try:

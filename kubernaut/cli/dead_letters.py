@@ -19,6 +19,7 @@ from kubernaut.cli.help_texts import Exemplary
 from kubernaut.cli.options import explained
 from kubernaut.local.home import DEFAULT_NAME
 from runtime.ports import Log
+from schemas.nats_users import OPERATOR, READER
 
 _R = TypeVar("_R")
 _CONSUMERS = click.Choice(tuple(REDRIVABLE))
@@ -117,7 +118,7 @@ def redrive(
         wanted = letters if numbers else [each for each in letters if each.state == "waiting"]
         return [await _ask(log, each, reason, dry_run=dry_run) for each in wanted]
 
-    lines = _with_log(nats_url, stack, work)
+    lines = _with_log(nats_url, stack, work, user=OPERATOR)
     click.echo("\n".join(lines) if lines else f"no dead letter of {consumer} waits")
 
 
@@ -136,9 +137,9 @@ async def _chosen(log: Log, numbers: list[int] | tuple[int, ...]) -> list[DeadLe
     return chosen(await read(log), numbers)
 
 
-def _with_log(nats_url: str | None, stack: str, work: Callable[[Log], Awaitable[_R]]) -> _R:
+def _with_log(nats_url: str | None, stack: str, work: Callable[[Log], Awaitable[_R]], *, user: str = READER) -> _R:
     async def connected() -> _R:
-        async with log_at(find_nats(os.environ, nats_url=nats_url, stack=stack)) as log:
+        async with log_at(find_nats(os.environ, nats_url=nats_url, stack=stack), user=user) as log:
             return await work(log)
 
     return asyncio.run(connected())

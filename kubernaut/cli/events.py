@@ -21,9 +21,11 @@ from kubernaut.cli.times import milliseconds
 from kubernaut.local.home import DEFAULT_NAME
 from runtime.errors import KubernautError
 from runtime.health import Dependency
+from runtime.nats_address import shown
 from runtime.nats_log import NatsLog
 from runtime.ports import Log, Stored
 from schemas import durations, subjects
+from schemas.nats_users import READER
 
 CONNECT_SECONDS: Final = 8.0
 INTERRUPTED: Final = 130
@@ -107,17 +109,17 @@ async def _print(
 
 
 @asynccontextmanager
-async def log_at(url: str) -> AsyncIterator[Log]:
+async def log_at(url: str, *, user: str = READER) -> AsyncIterator[Log]:
     """Connect to the event log. Raises NoClusterError when it is not there within 8 s."""
     health = Dependency("nats")
-    log = NatsLog(url, "kubernaut-cli", health, quiet_logger())
+    log = NatsLog(url, user, health, quiet_logger(), remembers=False)
     keeping = asyncio.create_task(log.keep())
     try:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await log.verified()
         except TimeoutError:
-            raise NoClusterError(f"no event log at {_address(url)}: {health.detail}") from None
+            raise NoClusterError(f"no event log at {shown(url)}: {health.detail}") from None
         yield log
     finally:
         await _close(log, keeping)
@@ -132,8 +134,3 @@ async def _close(log: NatsLog, keeping: asyncio.Task[None]) -> None:
         pass  # what was read is printed; there is nothing to save
     finally:
         keeping.cancel()
-
-
-def _address(url: str) -> str:
-    """Return the address without user and password."""
-    return re.sub(r"//[^@/]*@", "//", url)

@@ -24,6 +24,7 @@ from kubernaut.operation_facts import me
 from runtime.errors import NotFoundError, RefusedError, UnavailableError
 from runtime.nats_connection import Connection
 from schemas import durations
+from schemas.nats_users import OPERATOR
 
 _R = TypeVar("_R")
 _nats = click.option(
@@ -86,7 +87,7 @@ def thaw(*, nats_url: str | None, stack: str) -> None:
 
 def _ask(nats_url: str | None, stack: str, work: Callable[[Connection], Awaitable[_R]]) -> _R:
     async def connected() -> _R:
-        async with jetstream_at(find_nats(os.environ, nats_url=nats_url, stack=stack)) as api:
+        async with jetstream_at(find_nats(os.environ, nats_url=nats_url, stack=stack), user=OPERATOR) as api:
             return await work(api)
 
     try:

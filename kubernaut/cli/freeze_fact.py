@@ -14,8 +14,8 @@ import msgspec
 from kubernaut.cli.freeze_lines import Frozen
 from kubernaut.operation_facts import event as fact
 from runtime.errors import KubernautError
-from runtime.nats_connection import Reply
 from runtime.nats_headers import to_block
+from runtime.nats_requests import Reply
 from schemas.cloudevents import Event, to_headers
 from schemas.messages import EffectsFrozen, EffectsThawed
 from schemas.subjects import FREEZES

@@ -22,6 +22,7 @@ from runtime.errors import KubernautError, UnavailableError
 from runtime.health import Dependency
 from runtime.nats_connection import Connection
 from runtime.settings import Settings, database_address
+from schemas.nats_users import RECOVERY
 
 _EXIT_LOST: Final = 3
 _CONNECT_SECONDS: Final = 10.0
@@ -104,7 +105,7 @@ async def _connected(
     asked: Settings, work: Callable[[Connection, Any], Awaitable[tuple[Found, list[str]]]]
 ) -> tuple[Found, list[str]]:
     health = Dependency("nats")
-    connection = Connection(asked.nats_url, "recover", health, logs.get_logger("recover"))
+    connection = Connection(asked.nats_url, RECOVERY, health, logs.get_logger("recover"))
     keep = asyncio.create_task(connection.keep())
     try:
         try:

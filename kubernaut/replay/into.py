@@ -21,10 +21,12 @@ from kubernaut.replay.from_log import sequence_at
 from kubernaut.replay.recording import RecordingError
 from runtime.errors import KubernautError
 from runtime.health import Dependency
+from runtime.nats_address import shown
 from runtime.nats_connection import Connection
 from runtime.ports import Log, Stored
 from runtime.subject_match import covers
 from schemas.cloudevents import Event, MalformedError, from_message
+from schemas.nats_users import READER
 from schemas.subjects import LOG
 
 EVERY: Final = 1000
@@ -88,7 +90,7 @@ async def play_into(
     RecordingError when source and target are one server, NoClusterError when one is not there, and what a log raises.
     """
     if await _identity(source_url) == await _identity(target_url):
-        raise RecordingError(f"{_shown(target_url)} is the server that the log is read from; nothing was played")
+        raise RecordingError(f"{shown(target_url)} is the server that the log is read from; nothing was played")
     async with log_at(source_url) as source, log_at(target_url) as target:
         first = start[0] if not start[1] else await sequence_at(source, start[1])
         newest = await source.last(LOG.name, ">")
@@ -97,7 +99,7 @@ async def play_into(
             last = min(last, await sequence_at(source, end[1] + 1) - 1)
         elif end[0]:
             last = min(last, end[0])
-        return await play(source, target, first, last, pace=pace, only=only, tell=tell, name=_shown(target_url))
+        return await play(source, target, first, last, pace=pace, only=only, tell=tell, name=shown(target_url))
 
 
 async def play(
@@ -154,25 +156,20 @@ async def _identity(url: str) -> str:
         try:
             return _INFOS.decode(await connection.api(f"STREAM.INFO.{LOG.name}")).created
         except KubernautError as error:
-            raise NoClusterError(f"no event log at {_shown(url)}: {error}; run python -m kubernaut.install") from error
+            raise NoClusterError(f"no event log at {shown(url)}: {error}; run python -m kubernaut.install") from error
 
 
 @asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[Connection]:
     health = Dependency("nats")
-    connection = Connection(url, "kubernaut-replay", health, quiet_logger())
+    connection = Connection(url, READER, health, quiet_logger())
     keeping = asyncio.create_task(connection.keep())
     try:
         try:
             await asyncio.wait_for(connection.wait(), CONNECT_SECONDS)
         except TimeoutError:
-            raise NoClusterError(f"no event log at {_shown(url)}: {health.detail}") from None
+            raise NoClusterError(f"no event log at {shown(url)}: {health.detail}") from None
         yield connection
     finally:
         await connection.close()
         keeping.cancel()
-
-
-def _shown(url: str) -> str:
-    """Return the addresses without user and password."""
-    return ", ".join(address.rpartition("@")[2].removeprefix("nats://") for address in url.split(","))

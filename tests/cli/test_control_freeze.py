@@ -25,8 +25,8 @@ from kubernaut.local.state import StackState, write_state
 from kubernaut.operation_facts import me
 from runtime.errors import RefusedError, UnavailableError
 from runtime.health import Dependency
-from runtime.nats_connection import Reply
 from runtime.nats_log import NatsLog
+from runtime.nats_requests import Reply
 from runtime.ports import Delivery, Log
 from schemas.cloudevents import Event
 from schemas.messages import EffectsFrozen, EffectsThawed, decode
