@@ -56,6 +56,14 @@ class InHand(msgspec.Struct, frozen=True, kw_only=True):
     """Whether this process or another may have worked on it before."""
 
 
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What the log said of a workflow, once for all of its decisions in hand."""
+
+    newest: Decision
+    looked_at: float
+    """When it was asked, on the loop's clock."""
+
+
 class Bridge:
     """Carries out the decisions that it is given; those of one workflow are taken together."""
 
@@ -109,6 +117,7 @@ class Bridge:
 
     async def _together(self, uid: str, items: list[InHand]) -> None:
         """Find out once, for all waiting decisions of a workflow, what is still wanted; then carry them out."""
+        looked_at = asyncio.get_running_loop().time()
         try:
             newest = await self._newest(uid, items)
         except TimeUpError:
@@ -119,8 +128,9 @@ class Bridge:
             for item in items:
                 await self._bury(item.delivery, f"what the workflow still wants cannot be known: {error}")
             return
+        known = Known(newest=newest, looked_at=looked_at)
         for item in items:
-            task = asyncio.get_running_loop().create_task(self._carry_out(item, newest))
+            task = asyncio.get_running_loop().create_task(self._carry_out(item, known))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -133,9 +143,9 @@ class Bridge:
         last = await persist(limits, until, lambda _tries: gather.last_decision(log, uid))
         return newest if last is None else max(newest, last, key=_version)
 
-    async def _carry_out(self, item: InHand, newest: Decision) -> None:
+    async def _carry_out(self, item: InHand, known: Known) -> None:
         try:
-            done = await self._effects(item, newest)
+            done = await self._effects(item, known)
         except asyncio.CancelledError:
             await item.delivery.nak()
             raise
@@ -147,7 +157,7 @@ class Bridge:
             else:
                 await item.delivery.nak(self._context.limits.give_back)
 
-    async def _effects(self, item: InHand, newest: Decision) -> bool:
+    async def _effects(self, item: InHand, known: Known) -> bool:
         """Carry out a decision; whether all of it is done.
 
         Creates are on a step's way, so they go first. The workflow's finalizer and its end come after the status, whose
@@ -162,7 +172,7 @@ class Bridge:
         async with asyncio.TaskGroup() as group:
 
             def start(indexes: list[int]) -> list[asyncio.Task[bool]]:
-                begun = [group.create_task(self._command(item, index, newest)) for index in indexes]
+                begun = [group.create_task(self._command(item, index, known)) for index in indexes]
                 tasks.extend(begun)
                 return begun
 
@@ -172,11 +182,11 @@ class Bridge:
                     await asyncio.wait(begun, timeout=moment)
             if events := events_of(decision):
                 group.create_task(tell_events(self._context, events, item.until))
-            shown = await self._status(item, newest)
+            shown = await self._status(item, known.newest)
             start(by_rank[_LAST])
         return shown and all(task.result() for task in tasks)
 
-    async def _command(self, item: InHand, index: int, newest: Decision) -> bool:
+    async def _command(self, item: InHand, index: int, known: Known) -> bool:
         headers = item.delivery.message.headers
         cause = headers.get("ce-id", "")
         order = Order(
@@ -187,10 +197,11 @@ class Bridge:
             correlation_id=item.decision.correlation_id,
             traceparent=headers.get("ce-traceparent") or traceparent(item.decision.workflow.uid, cause),
             until=item.until,
+            looked_at=known.looked_at,
             again=item.again,
         )
         began, tracer = time.time_ns(), self._context.tracer
-        done = await commands.carry_out(self._context, self._board, order, newest)
+        done = await commands.carry_out(self._context, self._board, order, known.newest)
         if done and tracer is not None:
             tracer.command(item.decision, index, cause, began)
         return done

@@ -77,6 +77,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str
     until: float
     """When the message must be given back, on the loop's clock."""
+    looked_at: float
+    """When the log was asked for the workflow's last decision, by which the command is wanted, on the loop's clock."""
     again: bool = False
     """Whether somebody may have worked on the message before."""
 

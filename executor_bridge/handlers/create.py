@@ -6,7 +6,7 @@ Must never adopt or delete an object that another command or another product mad
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from executor_bridge import decide, gather, metrics
 from executor_bridge.context import Context, Order, Refused
@@ -19,6 +19,10 @@ from schemas.redaction import holds_marker
 if TYPE_CHECKING:
     from runtime.ports import Object
     from schemas.messages import CreateExecution
+
+FRESH_SECONDS: Final = 0.01
+"""How long what the log said is wanted counts. It takes longer until another copy of this message has made the
+execution and it was seen, decided about and deleted, which frees its name for us; a freeze or a queue takes longer."""
 
 
 async def create(context: Context, order: Order, command: CreateExecution) -> Refused | None:
@@ -39,6 +43,7 @@ class _Create:
         self._workflow = order.decision.workflow
         self._now = asyncio.get_running_loop().time
         self._began = self._now()
+        self._looked_at = order.looked_at
         self._leaving_since: float | None = None
         self._parameters: dict[str, Any] | None = None
         self._secret = False
@@ -46,8 +51,7 @@ class _Create:
     async def attempt(self, tries: int) -> Refused | None:
         """Do it once; after the first try, first find out what has become of it."""
         if tries:
-            last = await gather.last_decision(self._context.log, self._workflow.uid)
-            if last is not None and not decide.is_wanted(self._command, last.state):
+            if not await self._is_wanted():
                 return None
             found = await self._found()
             if found is not None:
@@ -76,6 +80,8 @@ class _Create:
         body = body_of(self._command, self._workflow, self._parameters, self._order.traceparent)
         try:
             async with self._context.creates:
+                if self._now() - self._looked_at > FRESH_SECONDS and not await self._is_wanted():
+                    return None
                 await self._context.api.create(EXECUTIONS, self._workflow.namespace, body)
         except (ForbiddenError, UnavailableError):
             raise
@@ -87,6 +93,11 @@ class _Create:
             raise RefusedError(message, reason=error.reason) from None
         metrics.CREATION_SECONDS.observe(self._now() - self._began)
         return None
+
+    async def _is_wanted(self) -> bool:
+        self._looked_at = self._now()
+        last = await gather.last_decision(self._context.log, self._workflow.uid)
+        return last is None or decide.is_wanted(self._command, last.state)
 
     async def _fill(self) -> dict[str, Any] | None:
         return await gather.original_parameters(self._context.api, self._workflow, self._command)

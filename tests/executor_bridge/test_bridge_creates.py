@@ -135,6 +135,32 @@ def test_a_create_that_comes_again_uncounted_is_void_once_the_workflow_is_gone()
     assert ([NAME], [], []) == (world.created(), world.cluster.of(EXECUTIONS), refusals(world))
 
 
+def test_a_create_that_comes_again_is_void_once_the_execution_was_deleted_on_the_way() -> None:
+    """Wanted when the log was read, made, timed out and deleted before our request: the log is asked once more (G5)."""
+    copies: list[Again] = []
+
+    async def go() -> World:
+        world = World()
+        await world.begin()
+        process = world.start(pause=lambda: 1.0)
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+        await world.settled()
+        copies.append(Again(world.log.stored("kubernaut.decision.>")[0]))
+        reads = process.calls.names.count("get")
+        await process.bridge.take(copies[0])
+        await world.until(lambda: process.calls.names.count("get") > reads)  # it has read the log: still wanted
+        world.cluster.remove(EXECUTIONS, WORKFLOW.namespace, NAME)
+        await world.decide(a_decision(2, a_state(phase="failed", ended_at=1)))
+        await world.until(copies[0].acknowledged.is_set)
+        await world.settled()
+        await world.close()
+        return world
+
+    world = run(go())
+
+    assert ([NAME], []) == (world.created(), refusals(world))
+
+
 def test_a_create_that_did_not_get_through_is_repeated() -> None:
     """The API server answered 503 and made nothing: the bridge tries again until it is there."""
 

@@ -69,7 +69,7 @@ def hanging(name: str) -> Object:
 
 def patient(name: str) -> Object:
     """A step that waits before it is tried again."""
-    step = a_step(1, maxRetries=1, retryPolicy={"initialDelay": "20s"})
+    step = a_step(1, maxRetries=1, retryPolicy={"initialDelay": "40s"})
     return a_workflow(name, [step], simulate={"step-1": "fail:1"})
 
 
@@ -121,10 +121,11 @@ async def lose_timers(world: World, names: list[str]) -> None:
             return bool(chain) and [step.phase for step in chain[-1].state.steps] == ["waiting_retry"]
 
         await until(waits, f"{name} waits for its retry", LIMIT_SECONDS)
-        async with administrator(world.stack.nats_url) as connection:
+    await world.stack.supervisor.stop("scheduler")
+    async with administrator(world.stack.nats_url) as connection:
+        for uid in due:
             subject = f"kubernaut.timer.schedule.{uid}.>"
             await connection.api("STREAM.PURGE.KUBERNAUT_TIMERS", {"filter": subject})
-    await world.stack.supervisor.stop("scheduler")
 
     async def overdue() -> bool:
         return time.time() * 1000 > max(due.values()) + GRACE_MS + 500

@@ -61,6 +61,7 @@ def an_order(decision: Decision, until: float) -> Order:
         correlation_id=decision.correlation_id,
         traceparent="",
         until=until,
+        looked_at=0.0,
     )
 
 
