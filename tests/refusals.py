@@ -1,4 +1,4 @@
-"""What the API server refused to our services, by its own audit log: nothing, where they run under their own rights."""
+"""What the API server and NATS refused, by their own words: nothing, where services run under their own rights."""
 
 from __future__ import annotations
 
@@ -35,3 +35,9 @@ def _sentence(entry: dict[str, Any]) -> str:
     who = entry["user"].get("username", "a bad token").removeprefix(_OURS)
     answer = entry["responseStatus"]
     return f"{who}: {entry['verb']} {entry['requestURI']}: {answer['code']} {answer.get('message', '')}"
+
+
+def nats_refusals(logs: Path) -> list[str]:
+    """Return what a nats-server refused to anybody, by its own log."""
+    with (logs / "nats.log").open(encoding="utf-8", errors="replace") as lines:
+        return [line.strip() for line in lines if " Violation - " in line or "authentication error" in line]

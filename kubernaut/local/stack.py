@@ -24,12 +24,13 @@ from kubernaut.local.postgres import PostgresServer
 from kubernaut.local.process import Process, ProcessSpec, start_time
 from kubernaut.local.progress import Progress
 from kubernaut.local.service_accounts import ServiceAccounts
-from kubernaut.local.services import SERVICES, Service, check_names, chosen, service_specs
+from kubernaut.local.services import AUDITOR, SERVICES, Service, check_names, chosen, service_specs
 from kubernaut.local.state import ProcessState, StackState, clean_up, write_state
 from kubernaut.local.supervisor import Member, Supervisor
 from schemas.rbac import SETUP, Role
 
 INSTALL_COMMAND = (sys.executable, "-m", "kubernaut.install")
+_ROLES_COMMAND = (*INSTALL_COMMAND, "--only", "roles")
 _INSTALL_SECONDS = 180.0
 _LOGGER = logging.getLogger("kubernaut.local")
 
@@ -91,6 +92,7 @@ class LocalStack:
         self._lock: Lock | None = None
         self._phase = "starting"
         self._message = ""
+        self._nats: NatsServer | None = None
         self._postgres: PostgresServer | None = None
         self._accounts: ServiceAccounts | None = None
         self._log_handler: logging.Handler | None = None
@@ -113,10 +115,15 @@ class LocalStack:
         return {name: value for name, value in addresses.items() if value is not None}
 
     def environment_of(self, role: Role | None) -> dict[str, str]:
-        """The same for a service with the rights of its role; a cluster of the user's knows no roles of ours."""
-        if role is None or self._accounts is None:
-            return self.environment
-        return {**self.environment, "KUBECONFIG": str(self._accounts.kubeconfig(role))}
+        """The same for a service with the rights of its role; servers of the user's know no roles of ours."""
+        environment = self.environment
+        if role is not None and self._accounts is not None:
+            environment["KUBECONFIG"] = str(self._accounts.kubeconfig(role))
+        return environment if role is None else environment | self.nats_login(role.name)
+
+    def nats_login(self, user: str) -> dict[str, str]:
+        """What a process needs to be one of our users on the embedded NATS; a server of somebody else knows none."""
+        return {} if self._nats is None else self._nats.login(user)
 
     async def __aenter__(self) -> Self:
         """Start it all; nothing is left running when that fails."""
@@ -198,7 +205,7 @@ class LocalStack:
             raise errors.exceptions[0] from None
 
     async def _start_nats(self) -> None:
-        server = NatsServer(self.home.data / "nats", self.logs, self._ports)
+        self._nats = server = NatsServer(self.home.data / "nats", self.logs, self._ports)
         await self._run_part(server.prepare())
         self.nats_url = server.url
 
@@ -206,6 +213,8 @@ class LocalStack:
         self._postgres = server = PostgresServer(self.home.data / "postgres", self.logs, self._ports)
         await self._run_part(await server.prepare())
         self.database_url = server.url
+        if self.options.install_command is not None:
+            await self._run_once("roles", _ROLES_COMMAND, server.roles)
 
     async def _start_kubernetes(self) -> None:
         programs = await control_plane(self._progress)
@@ -231,8 +240,16 @@ class LocalStack:
 
     async def _install(self, command: tuple[str, ...]) -> None:
         self._enter("starting", "installing streams, resource definitions and tables")
-        log = self.logs / "install.log"
-        process = Process(ProcessSpec(name="install", command=command, log=log, environment=self.environment_of(SETUP)))
+        environment = self.environment_of(SETUP)
+        if self._postgres is not None:
+            environment |= self._postgres.login("owner")
+        await self._run_once("install", command, environment)
+        self._progress.say("streams, resource definitions and tables are installed")
+
+    async def _run_once(self, name: str, command: tuple[str, ...], environment: Mapping[str, str]) -> None:
+        process = Process(
+            ProcessSpec(name=name, command=command, log=self.logs / f"{name}.log", environment=environment)
+        )
         await process.start()
         try:
             async with asyncio.timeout(_INSTALL_SECONDS):
@@ -244,13 +261,20 @@ class LocalStack:
             raise
         if code != 0:
             raise process.not_ready(f"failed with code {code}")
-        self._progress.say("streams, resource definitions and tables are installed")
+
+    def _environment_of(self, service: Service) -> dict[str, str]:
+        """Only the auditor is told where the database is, and logs in as the role that may add rows."""
+        environment = self.environment_of(service.role)
+        address = environment.pop("DATABASE_URL", None)
+        if service.module == AUDITOR.module and address is not None:
+            environment |= {"DATABASE_URL": address} if self._postgres is None else self._postgres.login("writer")
+        return environment
 
     async def _start_services(self) -> None:
         names = []
         for service in self._services:
             replicas = self.options.replicas.get(service.name, 1)
-            environment = self.environment_of(service.role)
+            environment = self._environment_of(service)
             for spec in service_specs(service, replicas, environment, self.logs, self._ports):
                 own = self.options.environments.get(spec.name, {})
                 await self.supervisor.add(replace(spec, environment={**spec.environment, **own}))

@@ -17,7 +17,7 @@ from tests.e2e.world import InFlight, World
 from tests.last_words import kept_in
 from tests.nats_server import administrator
 from tests.public_events import check_public
-from tests.refusals import refusals
+from tests.refusals import nats_refusals, refusals
 
 
 @asynccontextmanager
@@ -33,7 +33,7 @@ async def a_world(options: StackOptions) -> AsyncIterator[World]:
 async def a_system(options: StackOptions) -> AsyncIterator[World]:
     """Start a stack and the eyes on it; without a look at the public events, which may be lost where storage is.
 
-    At the end the API server must have refused nothing to the services: each has the rights of its own role only.
+    At the end the API server and NATS must have refused nothing to the services: each has its own rights only.
     """
     async with LocalStack(options) as stack:
         assert stack.nats_url
@@ -47,6 +47,7 @@ async def a_system(options: StackOptions) -> AsyncIterator[World]:
                 yield World(stack, cluster, database, watch)
             if following.done():
                 following.result()  # says why the watch ended
+            assert [] == nats_refusals(stack.logs)
             if stack.kubernetes_audit_log is not None:
                 assert await asyncio.to_thread(refusals, stack.kubernetes_audit_log) == []
         finally:

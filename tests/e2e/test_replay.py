@@ -99,11 +99,11 @@ async def test_a_shadow_of_the_same_version_diverges_nowhere(world: World) -> No
     await played(world)
     assert world.stack.nats_url
     environment = {"NATS_URL": world.stack.nats_url}
-    await install(environment, ("shadow",), replicas=None, seconds=10)
+    await install(environment | world.stack.nats_login("setup"), ("shadow",), replicas=None, seconds=10)
     ports = {"KUBERNAUT_HEALTH_PORT": "0", "KUBERNAUT_METRICS_PORT": "0", "KUBERNAUT_BIND": "127.0.0.1"}
     shadow = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "scheduler", "--shadow"),
-        env=os.environ | environment | ports,
+        env=os.environ | environment | ports | world.stack.nats_login("shadow"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
