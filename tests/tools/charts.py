@@ -6,7 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,7 +60,12 @@ class Helm:
 
 def rendered(helm: Helm, values: Mapping[str, Any], *, release: str = "kubernaut", namespace: str = "kubernaut") -> str:
     """Return what the chart makes of values."""
-    return helm.run(*_template(release, namespace), stdin=json.dumps(values))
+    return _rendered(helm, release, namespace, json.dumps(values))
+
+
+@cache
+def _rendered(helm: Helm, release: str, namespace: str, values: str) -> str:
+    return helm.run(*_template(release, namespace), stdin=values)
 
 
 def refusal(helm: Helm, values: Mapping[str, Any]) -> str:
