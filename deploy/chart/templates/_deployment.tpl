@@ -65,13 +65,13 @@ tolerations: {{- toYaml . | nindent 0 }}
 {{- with .values.affinity }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
-topologySpreadConstraints: {{- include "kubernaut.spread" . | nindent 0 }}
+topologySpreadConstraints: {{- include "kubernaut.spread" . | trim | nindent 0 }}
 containers:
 - name: {{ .component }}
   image: {{ include "kubernaut.image" .root | quote }}
   imagePullPolicy: {{ .root.Values.image.pullPolicy }}
   command: [python, -m, {{ snakecase .service }}]
-  env: {{- include "kubernaut.env" . | nindent 2 }}
+  env: {{- include "kubernaut.env" . | trim | nindent 2 }}
   ports:
   - {name: health, containerPort: 8080, protocol: TCP}
   - {name: metrics, containerPort: 9090, protocol: TCP}
@@ -93,8 +93,8 @@ containers:
     failureThreshold: 2
   resources: {{- toYaml .values.resources | nindent 4 }}
   securityContext: {{- include "kubernaut.containerSecurity" . | nindent 4 }}
-  volumeMounts: {{- include "kubernaut.mounts" . | nindent 2 }}
-volumes: {{- include "kubernaut.volumes" . | nindent 0 }}
+  volumeMounts: {{- include "kubernaut.mounts" . | trim | nindent 2 }}
+volumes: {{- include "kubernaut.volumes" . | trim | nindent 0 }}
 {{- end }}
 
 {{- define "kubernaut.spread" -}}

@@ -54,19 +54,19 @@ spec:
   ingress: []
   {{- end }}
   egress:
-  {{- include "kubernaut.dnsEgress" .root | nindent 2 }}
-  {{- include "kubernaut.egress" $policy.nats | nindent 2 }}
+  {{- include "kubernaut.dnsEgress" .root | trim | nindent 2 }}
+  {{- include "kubernaut.egress" $policy.nats | trim | nindent 2 }}
   {{- if .usesDatabase }}
-  {{- include "kubernaut.databaseEgress" .root | nindent 2 }}
+  {{- include "kubernaut.databaseEgress" .root | trim | nindent 2 }}
   {{- end }}
   {{- if .usesApi }}
-  {{- include "kubernaut.egress" $policy.kubernetesApi | nindent 2 }}
+  {{- include "kubernaut.egress" $policy.kubernetesApi | trim | nindent 2 }}
   {{- end }}
   {{- if .values.clustersSecret }}
-  {{- include "kubernaut.egress" $policy.otherClusters | nindent 2 }}
+  {{- include "kubernaut.egress" $policy.otherClusters | trim | nindent 2 }}
   {{- end }}
   {{- if .root.Values.tracing.endpoint }}
   {{- $port := include "kubernaut.tracingPort" .root | int }}
-  {{- include "kubernaut.egress" (dict "to" $policy.tracing.to "ports" (list $port)) | nindent 2 }}
+  {{- include "kubernaut.egress" (dict "to" $policy.tracing.to "ports" (list $port)) | trim | nindent 2 }}
   {{- end }}
 {{- end }}

@@ -43,6 +43,9 @@ capabilities: {drop: [ALL]}
 {{- if .root.Values.nats.tls.existingSecret }}
 - {name: KUBERNAUT_NATS_TLS_DIR, value: /etc/kubernaut/nats-tls}
 {{- end }}
+{{- if .root.Values.nats.tls.handshakeFirst }}
+- {name: KUBERNAUT_NATS_TLS_FIRST, value: "true"}
+{{- end }}
 {{- end }}
 
 {{- define "kubernaut.natsMounts" -}}

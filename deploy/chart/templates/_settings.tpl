@@ -3,11 +3,11 @@
 {{- define "kubernaut.env" -}}
 - name: POD_NAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
-{{- include "kubernaut.natsEnv" (dict "root" .root "user" .component) | nindent 0 }}
+{{- include "kubernaut.natsEnv" (dict "root" .root "user" .component) | trim | nindent 0 }}
 {{- if .usesDatabase }}
-{{- include "kubernaut.databaseEnv" (dict "root" .root "role" "writer") | nindent 0 }}
+{{- include "kubernaut.databaseEnv" (dict "root" .root "role" "writer") | trim | nindent 0 }}
 {{- end }}
-{{- include "kubernaut.commonEnv" .root | nindent 0 }}
+{{- include "kubernaut.commonEnv" .root | trim | nindent 0 }}
 {{- if and .root.Values.kubernetes.namespaces (has .service (list "watcher" "executorBridge")) }}
 - {name: KUBERNAUT_WATCH_NAMESPACES, value: {{ join "," .root.Values.kubernetes.namespaces | quote }}}
 {{- end }}
