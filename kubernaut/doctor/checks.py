@@ -17,6 +17,9 @@ INSTALL_DEFINITIONS: Final = "python -m kubernaut.install --only crds"
 SEE: Final = "mend what keeps the doctor from looking, then ask again"
 REBUILD: Final = "kubernaut audit rebuild"
 RECOVER: Final = "kubernaut recover"
+POLICIES: Final = (
+    "for policy in approval immutability actions records; do kubectl apply -f deploy/admission/$policy.yaml; done"
+)
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +45,12 @@ _NATS: Final = {
         asks="NATS can be reached, and lets the doctor in.",
         why="without it no service does anything; what was stored stays and waits",
         mend="start NATS, or correct NATS_URL, the credentials or the certificates",
+    ),
+    "nats.tls": Check(
+        part="nats",
+        asks="What goes to a NATS on another machine goes by TLS.",
+        why="else whoever is on the way can read the log, or answer in the server's place",
+        mend="give each process KUBERNAUT_NATS_TLS_DIR, and the server its certificate (docs/nats.md)",
     ),
     "nats.version": Check(
         part="nats",
@@ -335,8 +344,8 @@ _CLUSTER: Final = {
         asks="The admission policies are installed, and bound.",
         why="without them anybody who may change a workflow may approve one in another's name, change its spec's "
         "annotations, or write its status",
-        mend="install them (docs/admission.md)",
-        command="kubectl apply -f deploy/admission",
+        mend="install them, once the bridge's account has its role (docs/admission.md)",
+        command=POLICIES,
         see="give the doctor an account that may `list` validatingadmissionpolicies and their bindings",
     ),
     "admission.sound": Check(
@@ -344,7 +353,7 @@ _CLUSTER: Final = {
         asks="The API server finds no fault in the policies' expressions.",
         why="a policy with a fault refuses everything, or nothing",
         mend="install the policies and the resource definitions of the same version",
-        command="kubectl apply -f deploy/admission",
+        command=POLICIES,
     ),
     "service.there": Check(
         part="cluster",

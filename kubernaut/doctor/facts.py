@@ -64,6 +64,8 @@ class NatsFacts(msgspec.Struct, frozen=True, kw_only=True):
     """NATS."""
 
     address: str
+    in_plain: bool = False
+    """Whether somebody on the way could read what is sent."""
     version: str
     max_payload: int
     account: Json | Unlooked

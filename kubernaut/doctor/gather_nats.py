@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -23,11 +24,13 @@ from kubernaut.install_vouch import record_of
 from kubernaut.recovery.survey import losses
 from runtime.continuity import GUARDED
 from runtime.errors import NotFoundError, UnavailableError
+from runtime.nats_address import parse, shown
 from runtime.nats_connection import Connection
 from runtime.nats_stored import from_api
 from schemas.subjects import CONSUMERS, EVENT_STREAM, LOG, STREAMS, Consumer
 
 NO_MONITOR: Final = Unlooked("only the server's monitoring port tells it, and its address was not given")
+_LOCAL: Final = ("127.0.0.1", "::1", "localhost")
 _LOOKS: Final = 4
 _PAUSE_SECONDS: Final = 0.4
 """Between looks at a consumer for which nobody asks: a reader is away for a moment between two requests."""
@@ -70,7 +73,8 @@ async def _ask(api: Connection, where: Addresses, audited: Awaitable[Newest | Un
     now_ms, ahead = (0, clock) if isinstance(clock, Unlooked) else clock
     lag, mirrored = (0, mirror) if mirror is None or isinstance(mirror, Unlooked) else mirror
     return NatsFacts(
-        address=address(where.url),
+        address=shown(where.url),
+        in_plain=in_plain(where.url),
         version=api.server_version,
         max_payload=api.max_payload,
         account=account,
@@ -87,9 +91,9 @@ async def _ask(api: Connection, where: Addresses, audited: Awaitable[Newest | Un
     )
 
 
-def address(url: str) -> str:
-    """Return the addresses without user and password."""
-    return ", ".join(each.strip().rpartition("@")[2].rpartition("//")[2] for each in url.split(","))
+def in_plain(url: str) -> bool:
+    """Whether somebody on the way to another machine could read what is sent. Pure."""
+    return any(not each.startswith("tls://") and urlsplit(each).hostname not in _LOCAL for each in parse(url)[0])
 
 
 async def _nothing(value: Any) -> Any:

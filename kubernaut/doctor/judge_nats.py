@@ -27,6 +27,8 @@ NATS: Final = "NATS"
 def judge_nats(facts: NatsFacts) -> Iterator[Finding]:
     """Return what there is to say of the server."""
     yield finding("nats.answers", "ok", NATS, f"{facts.address} answers")
+    seen = "another machine, and not by TLS" if facts.in_plain else "this machine, or by TLS"
+    yield finding("nats.tls", "warning" if facts.in_plain else "ok", NATS, seen)
     yield _version(facts.version)
     yield _payload(facts.max_payload)
     yield from _account(facts)

@@ -45,9 +45,9 @@ Each finding has an id, a severity, what was seen, why it matters, and what to d
 "command"}]}`; ids stay what they are, more may come ([schema](doctor.schema.json)).
 
 With which rights: on NATS the user `reader` ([NATS](nats.md)), in PostgreSQL the role `kubernaut_reader`
-([database](database.md)), in the cluster an account that may get the resource definitions and list workflows, Deployments,
-admission policies and their bindings in all namespaces, and with `create` on subjectaccessreviews for the rights of the
-services. What only the server's administrator knows is asked of the monitoring port of nats-server (`--monitor`,
+([database](database.md)), in the cluster an account that may get the resource definitions and list workflows,
+Deployments, admission policies and their bindings in all namespaces, and create subjectaccessreviews for the rights of
+the services. What only the server's administrator knows is asked of its monitoring port (`--monitor`,
 `KUBERNAUT_NATS_MONITOR`).
 
 What it cannot know: how full the disks of NATS and PostgreSQL are (their exporters do), whether the audit is unchanged

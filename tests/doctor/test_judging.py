@@ -51,6 +51,7 @@ def in_cluster(*replicas: dict[str, Any], **config: Any) -> Any:
 
 TROUBLES: dict[str, tuple[Facts, str, str]] = {
     "NATS is away": (facts(nats=Unlooked("connection refused")), "nats.answers", "error"),
+    "NATS is spoken to in plain": (facts(nats=nats(in_plain=True)), "nats.tls", "warning"),
     "NATS is too old": (facts(nats=nats(version="2.11.9")), "nats.version", "error"),
     "NATS has no JetStream": (
         facts(nats=nats(account=CLOSED, streams=dict.fromkeys(nats().streams, CLOSED))),
@@ -344,7 +345,7 @@ def test_every_check_has_a_trouble() -> None:
 def test_what_cannot_be_looked_at_is_never_well(part: str) -> None:
     """Nothing of a part that shows nothing is called well, but that it answers and what it says of itself."""
     of_itself = {
-        *("nats.answers", "nats.payload"),
+        *("nats.answers", "nats.payload", "nats.tls"),
         *("database.answers", "database.version", "database.rights", "database.durable", "database.clock"),
         *("database.tls", "cluster.answers"),
     }

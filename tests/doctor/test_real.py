@@ -15,6 +15,8 @@ import pytest_asyncio
 
 from auditor.migrations import migrate
 from kubernaut.install_streams import install_streams
+from schemas.nats_conf import conf
+from schemas.nats_users import READER, USERS, permissions
 from schemas.subjects import AUDITOR, BRIDGE, LOG, TIMER_STREAM
 from tests.doctor.patient import Patient, a_nats_server
 from tests.nats_server import administrator
@@ -26,9 +28,6 @@ if TYPE_CHECKING:
     from tests.nats_server import NatsServer
 
 pytestmark = pytest.mark.real
-NATS = ("--only", "nats")
-DATABASE = ("--only", "database")
-CLUSTER = ("--only", "cluster")
 WORKFLOWS = "workflowexecutions.workflowexecution.kubernaut.io"
 
 
@@ -51,12 +50,12 @@ async def test_a_stream_that_somebody_removed(fresh_nats: NatsServer) -> None:
     async with administrator(fresh_nats.url) as api:
         await api.api(f"STREAM.DELETE.{TIMER_STREAM.name}")
 
-    found = await patient.wrong("stream.there", *NATS)
-    await patient.type(found["command"])
+    found = await patient.wrong("stream.there")
+    await patient.type(found.command)
 
-    assert (TIMER_STREAM.name, "error") == (found["about"], found["severity"])
-    await patient.well("stream.there", *NATS)
-    await patient.well("consumer.there", *NATS)
+    assert (TIMER_STREAM.name, "error") == (found.about, found.severity)
+    await patient.well("stream.there")
+    await patient.well("consumer.there")
 
 
 async def test_a_consumer_that_somebody_changed(fresh_nats: NatsServer) -> None:
@@ -64,11 +63,11 @@ async def test_a_consumer_that_somebody_changed(fresh_nats: NatsServer) -> None:
     patient = Patient(NATS_URL=fresh_nats.url)
     await _change_consumer(fresh_nats, BRIDGE.name, max_deliver=5)
 
-    found = await patient.wrong("consumer.settings", *NATS)
-    await patient.type(found["command"])
+    found = await patient.wrong("consumer.settings")
+    await patient.type(found.command)
 
-    assert "max_deliver" in found["seen"]
-    await patient.well("consumer.settings", *NATS)
+    assert "max_deliver" in found.seen
+    await patient.well("consumer.settings")
 
 
 async def test_a_stream_that_the_installer_would_not_change(fresh_nats: NatsServer) -> None:
@@ -78,10 +77,10 @@ async def test_a_stream_that_the_installer_would_not_change(fresh_nats: NatsServ
         config = msgspec.json.decode(await api.api(f"STREAM.INFO.{LOG.name}"))["config"]
         await api.api(f"STREAM.UPDATE.{LOG.name}", config | {"subjects": [*config["subjects"], "theirs.>"]})
 
-    found = await patient.wrong("stream.settings", *NATS)
+    found = await patient.wrong("stream.settings")
 
-    assert "theirs.>" in found["seen"]
-    assert found["command"] == ""
+    assert "theirs.>" in found.seen
+    assert found.command == ""
 
 
 async def test_a_stream_near_its_limit(fresh_nats: NatsServer) -> None:
@@ -93,9 +92,9 @@ async def test_a_stream_near_its_limit(fresh_nats: NatsServer) -> None:
         await api.request("kubernaut.watch.x", b"{}")
         await api.request("kubernaut.watch.x", b"{}")
 
-    found = await patient.wrong("stream.room", *NATS)
+    found = await patient.wrong("stream.room")
 
-    assert (LOG.name, "error", "2 of 2 messages (100%)") == (found["about"], found["severity"], found["seen"])
+    assert (LOG.name, "error", "2 of 2 messages (100%)") == (found.about, found.severity, found.seen)
 
 
 async def test_a_freeze(fresh_nats: NatsServer) -> None:
@@ -103,21 +102,21 @@ async def test_a_freeze(fresh_nats: NatsServer) -> None:
     patient = Patient(NATS_URL=fresh_nats.url)
     await patient.type("kubernaut freeze --reason 'incident 4711'")
 
-    found = await patient.wrong("consumer.paused", *NATS)
-    await patient.type(found["command"])
+    found = await patient.wrong("consumer.paused")
+    await patient.type(found.command)
 
-    assert "incident 4711" in found["seen"]
-    await patient.well("consumer.paused", *NATS)
+    assert "incident 4711" in found.seen
+    await patient.well("consumer.paused")
 
 
 async def test_services_that_do_not_run(fresh_nats: NatsServer) -> None:
     """Each consumer that nobody reads is named with its service."""
     patient = Patient(NATS_URL=fresh_nats.url)
 
-    found = [each for each in await patient.findings(*NATS) if each["id"] == "consumer.read"]
+    found = [each for each in await patient.findings() if each.id == "consumer.read"]
 
-    assert {"error"} == {each["severity"] for each in found}
-    assert "no executor bridge is running" in next(each["seen"] for each in found if each["about"] == BRIDGE.name)
+    assert {"error"} == {each.severity for each in found}
+    assert "no executor bridge is running" in next(each.seen for each in found if each.about == BRIDGE.name)
 
 
 async def test_a_log_that_was_removed(fresh_nats: NatsServer) -> None:
@@ -128,22 +127,22 @@ async def test_a_log_that_was_removed(fresh_nats: NatsServer) -> None:
         await install_streams(api)  # vouches once more, with what is in it now
         await api.api(f"STREAM.DELETE.{LOG.name}")
 
-    found = await patient.wrong("stream.there", *NATS)
+    found = await patient.wrong("stream.there")
 
-    assert (LOG.name, "kubernaut recover") == (found["about"], found["command"])
-    assert "had messages up to 1" in found["seen"]
+    assert (LOG.name, "kubernaut recover") == (found.about, found.command)
+    assert "had messages up to 1" in found.seen
 
 
 async def test_a_server_that_was_set_up_carelessly(tmp_path: Path) -> None:
     """Lazy writes and small messages are told; what no monitoring port told is not called well."""
     async with a_nats_server(tmp_path, "jetstream { store_dir: STORE }\n") as (address, monitor):
         patient = Patient(NATS_URL=f"nats://{address}")
-        found = {each["id"]: each for each in await patient.findings(*NATS, "--monitor", monitor)}
-        blind = {each["id"]: each for each in await patient.findings(*NATS)}
+        found = {each.id: each for each in await patient.findings(monitor=monitor)}
+        blind = {each.id: each for each in await patient.findings()}
 
-    assert ("error", "error") == (found["nats.sync"]["severity"], found["nats.payload"]["severity"])
-    assert "unknown" == blind["nats.sync"]["severity"]
-    assert "ok" == found["nats.health"]["severity"]
+    assert ("error", "error") == (found["nats.sync"].severity, found["nats.payload"].severity)
+    assert "unknown" == blind["nats.sync"].severity
+    assert "ok" == found["nats.health"].severity
 
 
 async def test_a_user_with_few_rights(tmp_path: Path) -> None:
@@ -160,13 +159,30 @@ async def test_a_user_with_few_rights(tmp_path: Path) -> None:
     async with a_nats_server(tmp_path, users) as (address, _):
         async with administrator(f"nats://admin:a@{address}") as api:
             await install_streams(api)
-        text = await Patient(NATS_URL=f"nats://reader:r@{address}").findings(*NATS, "--timeout", "3")
+        text = await Patient(NATS_URL=f"nats://reader:r@{address}").findings(seconds=3.0)
 
     by_id: dict[str, set[str]] = {}
     for each in text:
-        by_id.setdefault(each["id"], set()).add(each["severity"])
+        by_id.setdefault(each.id, set()).add(each.severity)
     assert {"unknown"} == by_id["consumer.there"] == by_id["consumer.read"]
     assert {"ok"} == by_id["stream.there"] == by_id["stream.settings"]
+
+
+async def test_the_user_reader_is_enough(tmp_path: Path) -> None:
+    """With its permissions as they are generated, the doctor sees all of NATS but what the monitoring port tells."""
+    users = [
+        {"user": "admin", "password": "a"},
+        *({"user": each.name, "password": "r", "permissions": permissions(each)} for each in USERS),
+    ]
+    text = f"jetstream {{ store_dir: STORE }}\nmax_payload: 8MB\nauthorization {{\n{conf('users', users)}}}\n"
+    async with a_nats_server(tmp_path, text) as (address, _):
+        async with administrator(f"nats://admin:a@{address}") as api:
+            await install_streams(api)
+            await api.request("kubernaut.watch.x", b"{}")
+        found = await Patient(NATS_URL=f"nats://{READER}:r@{address}").findings()
+
+    assert {"nats.health", "nats.sync"} == {each.id for each in found if each.severity == "unknown"}
+    assert {"consumer.read"} == {each.id for each in found if each.severity == "error"}
 
 
 async def test_nothing_answers(tmp_path: Path) -> None:
@@ -191,26 +207,26 @@ async def test_migrations_that_are_missing(dsn: str) -> None:
     """They are named, and applied by what is told to type; so are the roles."""
     patient = Patient(DATABASE_URL=dsn)
 
-    found = await patient.wrong("database.schema", *DATABASE)
-    await patient.type(found["command"])
+    found = await patient.wrong("database.schema")
+    await patient.type(found.command)
 
-    assert "0001_messages" in found["seen"]
-    await patient.well("database.schema", *DATABASE)
-    await patient.well("database.partitions", *DATABASE)
+    assert "0001_messages" in found.seen
+    await patient.well("database.schema")
+    await patient.well("database.partitions")
 
 
 async def test_a_writer_that_may_delete(dsn: str) -> None:
     """What it may beyond its work is named, and taken away by what is told to type."""
     patient = Patient(DATABASE_URL=dsn)
     await patient.type("python -m kubernaut.install --only roles --only migrations")
-    await patient.well("database.writer", *DATABASE)
+    await patient.well("database.writer")
     await _execute(dsn, "GRANT DELETE ON audit_message TO kubernaut_writer")
 
-    found = await patient.wrong("database.writer", *DATABASE)
-    await patient.type(found["command"])
+    found = await patient.wrong("database.writer")
+    await patient.type(found.command)
 
-    assert "may DELETE audit_message" == found["seen"]
-    await patient.well("database.writer", *DATABASE)
+    assert "may DELETE audit_message" == found.seen
+    await patient.well("database.writer")
 
 
 async def test_a_reader_that_may_not_read(dsn: str) -> None:
@@ -223,15 +239,15 @@ async def test_a_reader_that_may_not_read(dsn: str) -> None:
     parts = urlsplit(dsn)
     patient = Patient(DATABASE_URL=urlunsplit(parts._replace(netloc=f"{role}:r@{parts.hostname}:{parts.port}")))
     try:
-        found = await patient.wrong("database.rights", *DATABASE)
-        sealed = [each["severity"] for each in await patient.findings(*DATABASE) if each["id"] == "audit.sealed"]
-        statement = re.fullmatch(r"psql -c '(.*)'", found["command"])
+        found = await patient.wrong("database.rights")
+        sealed = [each.severity for each in await patient.findings() if each.id == "audit.sealed"]
+        statement = re.fullmatch(r"psql -c '(.*)'", found.command)
         assert statement is not None
         await _execute(dsn, statement[1])
 
         assert ["unknown"] == sealed
-        await patient.well("database.rights", *DATABASE)
-        await patient.well("audit.sealed", *DATABASE)
+        await patient.well("database.rights")
+        await patient.well("audit.sealed")
     finally:
         await _execute(dsn, f"DROP OWNED BY {role}; DROP ROLE {role}")
 
@@ -240,7 +256,6 @@ async def test_rows_that_are_gone(fresh_nats: NatsServer, dsn: str) -> None:
     """An audit that ends before what the auditor acknowledged is named, and filled in by what is told to type."""
     await migrate(dsn)
     patient = Patient(NATS_URL=fresh_nats.url, DATABASE_URL=dsn)
-    both = (*NATS, *DATABASE)
     async with await nats.connect(fresh_nats.url) as client:
         stream = client.jetstream()
         for number in range(3):
@@ -249,11 +264,11 @@ async def test_rows_that_are_gone(fresh_nats: NatsServer, dsn: str) -> None:
         for message in await waiting.fetch(3):
             await message.ack_sync()
 
-    found = await patient.wrong("audit.rows", *both)
-    await patient.type(found["command"])
+    found = await patient.wrong("audit.rows")
+    await patient.type(found.command)
 
-    assert "acknowledged up to 3, and the audit ends at 0" in found["seen"]
-    await patient.well("audit.rows", *both)
+    assert "acknowledged up to 3, and the audit ends at 0" in found.seen
+    await patient.well("audit.rows")
 
 
 async def test_a_definition_that_was_changed(kubeconfig: str) -> None:
@@ -263,11 +278,11 @@ async def test_a_definition_that_was_changed(kubeconfig: str) -> None:
     change = '[{"op": "remove", "path": "/spec/versions/0/additionalPrinterColumns/0"}]'
     await patient.type(f"kubectl patch crd {WORKFLOWS} --type json -p '{change}'")
 
-    found = await patient.wrong("definition.current", *CLUSTER)
-    await patient.type(found["command"])
+    found = await patient.wrong("definition.current")
+    await patient.type(found.command)
 
-    assert (WORKFLOWS, True) == (found["about"], "additionalPrinterColumns" in found["seen"])
-    await patient.well("definition.current", *CLUSTER)
+    assert (WORKFLOWS, True) == (found.about, "additionalPrinterColumns" in found.seen)
+    await patient.well("definition.current")
 
 
 async def test_policies_that_are_missing(kubeconfig: str) -> None:
@@ -275,12 +290,12 @@ async def test_policies_that_are_missing(kubeconfig: str) -> None:
     patient = Patient(KUBECONFIG=kubeconfig)
     await patient.type("python -m kubernaut.install --only crds")
 
-    found = await patient.wrong("admission.there", *CLUSTER)
+    found = await patient.wrong("admission.there")
     try:
-        await patient.type(found["command"])
+        await patient.type(found.command)
 
-        assert "approval.workflowexecution.kubernaut.io" in found["seen"]
-        await patient.well("admission.there", *CLUSTER)
+        assert "approval.workflowexecution.kubernaut.io" in found.seen
+        await patient.well("admission.there")
     finally:
         await patient.type("kubectl delete --ignore-not-found -f deploy/admission")
 
@@ -294,18 +309,18 @@ async def test_an_account_without_its_rights(kubeconfig: str) -> None:
     await patient.type(f"kubectl -n {namespace} create serviceaccount kubernaut-watcher")
     await patient.type(f"kubectl create -f - <<'EOF'\n{msgspec.json.encode(_deployment(namespace)).decode()}\nEOF")
     try:
-        found = await patient.wrong("rights.enough", *CLUSTER, about=account)
-        await patient.type(found["command"])
+        found = await patient.wrong("rights.enough", about=account)
+        await patient.type(found.command)
 
-        assert "watch workflowexecutions.workflowexecution.kubernaut.io" in found["seen"]
-        await patient.well("rights.enough", *CLUSTER, about=account)
-        await patient.well("rights.narrow", *CLUSTER, about=account)
+        assert "watch workflowexecutions.workflowexecution.kubernaut.io" in found.seen
+        await patient.well("rights.enough", about=account)
+        await patient.well("rights.narrow", about=account)
 
         await patient.type(
             f"kubectl create clusterrolebinding far-{namespace} --clusterrole cluster-admin "
             f"--serviceaccount {namespace}:kubernaut-watcher"
         )
-        assert "get secrets" in (await patient.wrong("rights.narrow", *CLUSTER, about=account))["seen"]
+        assert "get secrets" in (await patient.wrong("rights.narrow", about=account)).seen
     finally:
         await patient.type(
             f"kubectl delete clusterrolebinding far-{namespace} kubernaut-watcher-{namespace}", code=None
