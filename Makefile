@@ -1,6 +1,6 @@
 # One command a duty. Every path is relative to this folder, so `make -C elsewhere/kubernaut-workflow demo` works too.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo parts test lint mutants simulate chaos crashes load bench image generate lock clean
+.PHONY: help setup demo parts test lint mutants simulate chaos crashes load bench image scan secrets generate lock clean
 
 BIN := .venv/bin
 
@@ -49,12 +49,19 @@ bench: setup ## measure throughput, handoff, CPU and memory beside the floor
 image: ## build the container image and its bill of materials; IMAGE=, BASE=, PLATFORM= … (docs/image.md)
 	@IMAGE="$(IMAGE)" BASE="$(BASE)" BUILDER="$(BUILDER)" PLATFORM="$(PLATFORM)" ./deploy/image/build
 
+scan: setup ## known weaknesses of all that is locked; asks the advisory service of PyPI
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements/dev.lock
+
+secrets: setup ## look for secrets in all of the history
+	$(BIN)/python -m tests.supply_chain.secrets --history
+
 generate: setup ## write the files that are made from schemas/
 	$(BIN)/python -m schemas.generate
 	$(BIN)/python deploy/observability/wrap.py
 	$(BIN)/python deploy/chart/document.py
 	$(BIN)/python -m scheduler.transitions > docs/states.md
 	$(BIN)/python -m scheduler.control_page > docs/control.md
+	$(BIN)/python scripts/licences.py
 	$(BIN)/python -m kubernaut.doctor.page > docs/doctor.md
 	$(BIN)/python -m kubernaut.doctor.schema > docs/doctor.schema.json
 
