@@ -1,6 +1,6 @@
 # One command a duty. Every path is relative to this folder, so `make -C elsewhere/kubernaut-workflow demo` works too.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo parts test lint mutants simulate chaos crashes load bench image scan secrets generate lock clean
+.PHONY: help setup demo parts test lint mutants simulate chaos crashes load bench image scan secrets generate kustomize lock clean
 
 BIN := .venv/bin
 
@@ -64,6 +64,9 @@ generate: setup ## write the files that are made from schemas/
 	$(BIN)/python scripts/licences.py
 	$(BIN)/python -m kubernaut.doctor.page > docs/doctor.md
 	$(BIN)/python -m kubernaut.doctor.schema > docs/doctor.schema.json
+
+kustomize: setup ## render deploy/kustomize from the chart; builds helm the first time
+	$(BIN)/python -m tests.kustomize.rendering
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 lock: setup ## choose the dependencies anew and write requirements/
