@@ -15,7 +15,6 @@ FOLDER: Final = "deploy/chart/files"
 WRITTEN_BY_HAND: Final = ("deploy/admission", "deploy/observability")
 _COPIED: Final = (*WRITTEN_BY_HAND, "deploy/crds", "deploy/rbac")
 _LEFT_OUT: Final = {
-    "deploy/admission/roles.yaml": "the roles are among those of deploy/rbac",
     "deploy/observability/kustomization.yaml": "the chart makes the objects itself",
     "deploy/observability/prometheusrule.yaml": "the same",
 }

@@ -17,7 +17,8 @@ from schemas.names import (
     ANNOTATION_CREATED_BY,
     ANNOTATION_FOUR_EYES,
 )
-from tests.admission.manifests import Manifest, only_where, path_of, shipped
+from schemas.rbac import APPROVER, EXECUTOR_BRIDGE, roles_of
+from tests.admission.manifests import Manifest, marked, only_where, path_of, shipped
 from tests.admission.people import APPLY, DIGEST, MERGE, Person, kubeconfig_for, word
 from tests.schemas.api import EXECUTIONS, WORKFLOWS, Answer, Api, serving
 from tests.schemas.builders import a_step, a_workflow, an_execution
@@ -39,14 +40,10 @@ RIGHTS: Final[dict[str, list[tuple[str, list[str], list[str]]]]] = {
     "bob": [("workflows", ["workflowexecutions"], _WRITE)],
     "carol": [("workflows", ["workflowexecutions"], _WRITE)],
     "mallory": [("workflows", ["*"], _WRITE), ("executions", ["*"], _WRITE)],
-    "bridge": [
-        ("workflows", ["workflowexecutions"], ["get", "patch"]),
-        ("workflows", ["workflowexecutions/status"], ["get", "patch", "update"]),
-        ("executions", ["kubernetesexecutions"], ["create", "get", "delete", "patch"]),
-    ],
+    "bridge": [],
 }
-"""What each may do; alice and bob are approvers besides, and the bridge is the recorder."""
-_ROLES: Final = {"alice": "kubernaut-approver", "bob": "kubernaut-approver", "bridge": "kubernaut-recorder"}
+"""What each may do; alice and bob are approvers besides, and the bridge has its own role and nothing more."""
+_ROLES: Final = {"alice": APPROVER, "bob": APPROVER, "bridge": EXECUTOR_BRIDGE}
 
 
 Seen = tuple[bool, Answer]
@@ -116,8 +113,8 @@ class Gate:
         for short, asked in NAMESPACES.items():
             meta = {"name": self.namespace(short), "annotations": asked}
             self._make("/api/v1/namespaces", {"metadata": meta})
-        for role in shipped("roles.yaml"):
-            self.put(only_where(role, LABEL, self.mark))
+        for role in (APPROVER, EXECUTOR_BRIDGE):
+            self.put(only_where(roles_of(role)[0], LABEL, self.mark))
         me = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         seen = succeeded(self.admin.call("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", me))
         self.admin = Person(self.admin.api, seen["status"]["userInfo"]["username"], {})
@@ -172,7 +169,7 @@ class Gate:
         succeeded(self.admin.call("POST", f"{rbac}/roles", {"metadata": {"name": name}, "rules": rules}))
         roles = [("Role", name)]
         if name in _ROLES:
-            roles.append(("ClusterRole", f"{_ROLES[name]}-{self.mark}"))
+            roles.append(("ClusterRole", marked(_ROLES[name].full_name, self.mark)))
         subject = {"kind": "ServiceAccount", "name": name, "namespace": self.namespace("open")}
         for kind, role in roles:
             ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role}
@@ -278,7 +275,6 @@ def a_gate(kubeconfig: str, folder: Path) -> Iterator[Gate]:
         older = a_run() | {"metadata": {"name": "older"}}
         succeeded(gate.admin.create(strict, older))
         succeeded(gate.admin.call("POST", EXECUTIONS.format(strict), an_execution("older")))
-        for verb in ("get", "record"):  # a Role and a ClusterRole, both of who was let in last
-            until(partial(_granted, gate, verb), f"the right to {verb}")
+        until(partial(_granted, gate, "record"), "the right to record")  # of who was let in last
         gate.bind()
         yield gate

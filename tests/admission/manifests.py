@@ -9,6 +9,7 @@ from typing import Any, Final
 import yaml
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "deploy" / "admission"
+ROLES: Final = FOLDER.with_name("rbac")
 SHIPPED: Final = tuple(sorted(file.name for file in FOLDER.glob("*.yaml")))
 POLICIES: Final = ("ValidatingAdmissionPolicy", "MutatingAdmissionPolicy")
 BINDINGS: Final = tuple(f"{kind}Binding" for kind in POLICIES)

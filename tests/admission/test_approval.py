@@ -164,8 +164,10 @@ def test_annotations_do_not_come_in_with_a_status(gate: Gate) -> None:
     """Not even by who may write the status: the server keeps the metadata of a status to itself."""
     run = gate.a_waiting_run()
     before = gate.annotations(run)
+    body = gate.admin.call("GET", run).object
+    body["metadata"]["annotations"] = word(gate.alice.name)
 
-    answer = gate.bridge.annotate(f"{run}/status", word(gate.alice.name))
+    answer = gate.bridge.call("PUT", f"{run}/status", body)
 
     assert (200, before) == (answer.code, gate.annotations(run))
 

@@ -19,7 +19,7 @@ from schemas.names import (
     ANNOTATION_FOUR_EYES,
 )
 from tests.admission.gate import succeeded
-from tests.admission.manifests import FOLDER
+from tests.admission.manifests import FOLDER, ROLES
 from tests.admission.people import MERGE, kubeconfig_for
 from tests.e2e.people import kubectl, kubernaut, waits_until
 from tests.e2e.system import a_world
@@ -72,6 +72,7 @@ def _in_force(admin: Api, file: str) -> bool:
 
 async def an_approver(world: World, folder: Path) -> str:
     """Let an account be an approver; return its kubeconfig."""
+    await kubectl(world, "apply", "-f", str(ROLES / "kubernaut-approver.yaml"))
     await kubectl(world, "create", "serviceaccount", "alice")
     role = ["--clusterrole=kubernaut-approver", f"--serviceaccount={NAMESPACE}:alice"]
     await kubectl(world, "create", "rolebinding", "approvers", *role)
@@ -92,7 +93,10 @@ def refused_by_policies(world: World) -> list[tuple[str, str, str]]:
 
 
 async def test_runs_go_their_whole_way_under_the_policies(tmp_path: Path) -> None:
-    """Dry runs, approvals by a second person, steps, a rollback, a deletion: and of all writes one is refused."""
+    """Dry runs, approvals by a second person, steps, a rollback, a deletion: and of all writes one is refused.
+
+    Each service with its own rights and no others.
+    """
     good = a_workflow("good", [a_step(1, **UNDO), a_step(2, 1)], executionStrategy=STRATEGY)
     bad = a_workflow("bad", [a_step(1, **UNDO), a_step(2, 1)], simulate={"step-2": "fail"}, executionStrategy=STRATEGY)
     async with a_guarded_world(tmp_path / "system") as world:
