@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 _DAY = timedelta(days=1)
 
 
-def make_pair(folder: Path, *, password: str = "") -> bytes:
+def make_pair(folder: Path, *, password: str = "", expired: bool = False) -> bytes:
     """Make `tls.crt` and `tls.key` in a folder and return the certificate as it goes over the wire."""
     folder.mkdir(exist_ok=True)
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC) - (2 * _DAY if expired else 0 * _DAY)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - _DAY, now + _DAY)

@@ -80,6 +80,8 @@ async def running_accounts(folder: Path, told: Iterable[Event]) -> AsyncIterator
     """Run the deployed files, with a second team, the streams, the mirror, and these events told."""
     for file in DEPLOY.glob("*.conf"):
         (folder / file.name).write_text(file.read_text())
+    administrator = "users: [{ user: kubernaut, password: $KUBERNAUT_PASSWORD }]"
+    (folder / "services-users.conf").write_text(administrator)  # tests/nats_users tries those that are deployed
     users = folder / "subscribers-users.conf"
     other = users_file([("other-team", ["other-team", "other-pushed"])]).removeprefix("users: [\n")
     users.write_text(users.read_text().rstrip().removesuffix("]") + other)

@@ -1,0 +1,197 @@
+"""Faults F41 and F42: a user that is taken away, keys and certificates that change or run out, under a real service."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubernaut.nats_seeds import make_seeds, seed_file
+from runtime.health import Dependency
+from runtime.nats_log import NatsLog
+from schemas.nats_users import USERS, permissions
+from schemas.subjects import AUDITOR, FREEZES
+from tests.eventually import eventually
+from tests.nats_server import administrator
+from tests.nats_users.server import SECONDS, Lines, Server, kept, running
+from tests.runtime.certificates import make_pair
+
+pytestmark = pytest.mark.real
+_AUDITOR = next(user for user in USERS if user.name == "auditor")
+
+
+class Reading:
+    """What the auditor's consumer has been given, each message acknowledged; and how often each came."""
+
+    def __init__(self) -> None:
+        self.came: Counter[int] = Counter()
+        self.again = 0
+
+    async def follow(self, log: NatsLog) -> None:
+        """Take one message after the other, for ever."""
+        async with aclosing(log.consume(AUDITOR, in_hand=16)) as deliveries:
+            async for delivery in deliveries:
+                self.came[delivery.message.sequence] += 1
+                self.again += delivery.deliveries > 1
+                await delivery.ack()
+
+
+@asynccontextmanager
+async def reading(log: NatsLog) -> AsyncIterator[Reading]:
+    """Read until the end of the block."""
+    found = Reading()
+    task = asyncio.create_task(found.follow(log))
+    try:
+        yield found
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def write(url: str, first: int, count: int) -> None:
+    """Publish as an administrator, and know that it is stored."""
+    async with administrator(url) as connection:
+        for number in range(first, first + count):
+            await connection.request(FREEZES, b'{"number": %d}' % number)
+
+
+async def test_f41_a_user_that_is_taken_away_is_unready_with_the_reason_and_goes_on_with_a_new_key(
+    tmp_path: Path,
+) -> None:
+    """F41: nothing is lost, and the reason names what the server said."""
+    health, lines = Dependency("nats"), Lines()
+    async with (
+        running(tmp_path / "nats") as server,
+        kept(server.address("auditor"), "auditor", lines, health) as log,
+        reading(log) as found,
+    ):
+        await write(server.url, 1, 20)
+        await eventually(lambda: len(found.came) == 20, seconds=SECONDS)
+        await server.change(lambda configuration: _without(configuration, server, "auditor"))
+        await eventually(lambda: "uthorization" in health.detail, seconds=SECONDS)
+        await write(server.url, 21, 20)
+
+        new = make_seeds(tmp_path / "new")["auditor"]
+        await server.change(lambda configuration: _with(configuration, new))
+        shutil.copy(seed_file(tmp_path / "new", "auditor"), server.seed("auditor"))
+        await eventually(lambda: len(found.came) == 40, seconds=SECONDS)
+
+    assert set(range(1, 41)) == set(found.came)
+
+
+async def test_a_key_that_is_replaced_while_the_old_one_still_holds_interrupts_nothing(tmp_path: Path) -> None:
+    """A new connection is made before the old one is let go: each message comes once, and none a second time."""
+    lines = Lines()
+    async with running(tmp_path / "nats") as server:
+        new = make_seeds(tmp_path / "new")["auditor"]
+        await server.change(lambda configuration: _with(configuration, new))
+        async with kept(server.address("auditor"), "auditor", lines) as log, reading(log) as found:
+            writing = asyncio.create_task(write(server.url, 1, 2000))
+            await eventually(lambda: len(found.came) > 20, seconds=SECONDS)
+            shutil.copy(seed_file(tmp_path / "new", "auditor"), server.seed("auditor"))
+            await eventually(lambda: _said(lines, "nats_identity_replaced"), seconds=SECONDS)
+            await writing
+            await eventually(lambda: len(found.came) == 2000, seconds=SECONDS)
+            assert await log.last("KUBERNAUT", FREEZES) is not None
+
+    assert {1} == set(found.came.values())
+    assert not _said(lines, "nats_unavailable")
+
+
+async def test_files_that_do_not_get_through_leave_the_connection_as_it_is(tmp_path: Path) -> None:
+    """It is told once, without the seed, and what worked goes on working."""
+    lines = Lines()
+    async with running(tmp_path / "nats") as server:
+        strange = make_seeds(tmp_path / "strange") and seed_file(tmp_path / "strange", "auditor")
+        async with kept(server.address("auditor"), "auditor", lines) as log:
+            shutil.copy(strange, server.seed("auditor"))
+            await eventually(lambda: _said(lines, "nats_identity_refused"), seconds=SECONDS)
+            last = await log.last("KUBERNAUT", ">")
+
+    assert last is None
+    assert not _said(lines, "nats_unavailable")
+    assert strange.read_text().strip() not in str(lines.entries)
+
+
+async def test_f42_a_certificate_that_ran_out_is_the_reason_and_a_new_one_heals(tmp_path: Path) -> None:
+    """F42: the connection that there is outlives it; a new one is refused until the certificate is replaced."""
+    pairs, health, lines = tmp_path / "pairs", Dependency("nats"), Lines()
+    pairs.mkdir()
+    mounted = _client_side(make_all(pairs), tmp_path / "mount")
+    async with running(tmp_path / "nats") as server:
+        await server.change(lambda configuration: configuration.update(_tls(pairs / "good")))
+        await server.stack.supervisor.restart("nats")
+        address = f"{server.address('auditor')}&tls_dir={mounted}"
+        async with kept(address, "auditor", lines, health) as log, reading(log) as found:
+            tls = f"{server.url.replace('nats://', 'tls://')}?tls_dir={mounted}"
+            await write(tls, 1, 10)
+            await server.change(lambda configuration: configuration.update(_tls(pairs / "old")))
+            await server.stack.supervisor.kill("nats")
+            await eventually(lambda: "certificate has expired" in health.detail, seconds=60)
+            await server.change(lambda configuration: configuration.update(_tls(pairs / "next")))
+            await eventually(lambda: health.well, seconds=SECONDS)
+            await write(tls, 11, 10)
+            await eventually(lambda: len(found.came) == 20, seconds=SECONDS)
+
+    assert set(range(1, 21)) == set(found.came)
+
+
+async def test_a_server_without_tls_is_told_nothing_where_tls_was_asked_for(tmp_path: Path) -> None:
+    """Not who this is, either: in plain, anybody on the way could be the server."""
+    pairs, lines, health = tmp_path / "pairs", Lines(), Dependency("nats")
+    pairs.mkdir()
+    mounted = _client_side(make_all(pairs), tmp_path / "mount")
+    async with running(tmp_path / "nats") as server:
+        with pytest.raises(TimeoutError):
+            async with (
+                asyncio.timeout(5),
+                kept(f"{server.address('auditor')}&tls_dir={mounted}", "auditor", lines, health),
+            ):
+                pass
+
+    assert "does not offer TLS" in health.detail
+
+
+def make_all(folder: Path) -> Path:
+    """Make a good certificate, one that ran out, and the next one."""
+    for name in ("good", "next"):
+        make_pair(folder / name)
+    make_pair(folder / "old", expired=True)
+    return folder
+
+
+def _client_side(pairs: Path, mount: Path) -> Path:
+    mount.mkdir()
+    (mount / "ca.crt").write_text("".join((pairs / name / "tls.crt").read_text() for name in ("good", "old", "next")))
+    for name in ("tls.crt", "tls.key"):
+        shutil.copy(pairs / "good" / name, mount / name)
+    return mount
+
+
+def _tls(pair: Path) -> dict[str, Any]:
+    everybody = str(pair.parent / "all.crt")
+    Path(everybody).write_text(
+        "".join((each / "tls.crt").read_text() for each in pair.parent.iterdir() if each.is_dir())
+    )
+    files = {"cert_file": str(pair / "tls.crt"), "key_file": str(pair / "tls.key"), "ca_file": everybody}
+    return {"tls": {**files, "verify": True, "timeout": 10}}
+
+
+def _without(configuration: dict[str, Any], server: Server, user: str) -> None:
+    key = make_seeds(server.seed(user).parent)[user]
+    users = configuration["authorization"]["users"]
+    configuration["authorization"]["users"] = [each for each in users if each.get("nkey") != key]
+
+
+def _with(configuration: dict[str, Any], key: str) -> None:
+    configuration["authorization"]["users"].append({"nkey": key, "permissions": permissions(_AUDITOR)})
+
+
+def _said(lines: Lines, event: str) -> bool:
+    return any(each["event"] == event for each in lines.entries)
