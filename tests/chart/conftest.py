@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from pathlib import Path
 
 import pytest
 
 from tests.schemas.api import Api, serving
+from tests.tools.build import BUILD_SECONDS
 from tests.tools.charts import Helm, helm_program, write_kinds
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whichever test comes first builds helm."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(BUILD_SECONDS + 300), append=False)
 
 
 @pytest.fixture(scope="session")

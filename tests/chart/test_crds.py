@@ -21,7 +21,7 @@ from tests.schemas.builders import a_full_workflow
 from tests.tools.charts import CHART, Helm, helm_program
 from tests.upgrades.releases import code_of, releases
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.real
 NAMESPACE = "kubernaut"
 DEFINITIONS = (workflow_crd(), execution_crd())
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.kustomize.rendering import FOLDER, files
 from tests.schemas.api import Api, kubectl_program
+from tests.tools.build import BUILD_SECONDS
 from tests.tools.charts import (
     Helm,
     held_to,
@@ -23,7 +24,7 @@ from tests.tools.charts import (
     wrong_kinds,
 )
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(BUILD_SECONDS + 300)]
 OVERLAYS = ("base", "overlays/trying", "overlays/production", "overlays/namespaced")
 SAMPLES = FOLDER.parent / "samples"
 WITH_PODS = ("Deployment", "StatefulSet", "Job")
