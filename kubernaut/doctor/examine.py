@@ -54,7 +54,7 @@ async def _nats(
         found = await asyncio.shield(database)
         return found.newest if isinstance(found, DatabaseFacts) else found or Unlooked("the audit was not asked for")
 
-    return await gather_nats(where, audited(), seconds=seconds)
+    return await gather_nats(where, audited, seconds=seconds)
 
 
 async def _cluster(where: Target | Unlooked | None, seconds: float) -> ClusterFacts | Unlooked | None:

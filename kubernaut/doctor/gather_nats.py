@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 
 from auditor.newest import Newest
+from kubernaut.cli.connection import NoClusterError
 from kubernaut.cli.consumer_pause import jetstream_at, look
 from kubernaut.cli.dead_letters_desk import read
 from kubernaut.cli.events import log_at
@@ -36,6 +37,9 @@ _PAUSE_SECONDS: Final = 0.4
 """Between looks at a consumer for which nobody asks: a reader is away for a moment between two requests."""
 
 
+Audited = Callable[[], Awaitable[Newest | Unlooked]]
+
+
 class Addresses(msgspec.Struct, frozen=True, kw_only=True):
     """Where NATS is."""
 
@@ -46,19 +50,21 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
     """Of NATS with a user of the subscribers' account; empty where none was given."""
 
 
-async def gather_nats(
-    where: Addresses, audited: Awaitable[Newest | Unlooked], *, seconds: float
-) -> NatsFacts | Unlooked:
+async def gather_nats(where: Addresses, audited: Audited, *, seconds: float) -> NatsFacts | Unlooked:
     """Look at NATS. `audited`: the newest message of the audit, against which the log is held; `seconds`: a look."""
 
     async def connected() -> NatsFacts:
-        async with jetstream_at(where.url, seconds=seconds) as api:
-            return await _ask(api, where, audited, seconds)
+        try:
+            async with jetstream_at(where.url, seconds=seconds) as api:
+                return await _ask(api, where, audited, seconds)
+        except NoClusterError as error:
+            # What it says of changes is for commands that make some.
+            raise UnavailableError(str(error).replace(", so nothing was changed", "")) from error
 
     return await looked(connected(), 4 * seconds)
 
 
-async def _ask(api: Connection, where: Addresses, audited: Awaitable[Newest | Unlooked], seconds: float) -> NatsFacts:
+async def _ask(api: Connection, where: Addresses, audited: Audited, seconds: float) -> NatsFacts:
     names = [stream.name for stream in STREAMS]
     account, monitor, letters, mirror, clock, memory, *rest = await asyncio.gather(
         looked(_account(api), seconds),
@@ -175,8 +181,8 @@ async def _oldest(api: Connection, consumer: Consumer, acknowledged: int) -> int
     return min(found, default=0)
 
 
-async def _memory(api: Connection, audited: Awaitable[Newest | Unlooked]) -> dict[str, Memory]:
-    found = await audited
+async def _memory(api: Connection, audited: Audited) -> dict[str, Memory]:
+    found = await audited()
     newest = Newest() if isinstance(found, Unlooked) else found
     lost, _ = await losses(api, newest)
     memory = {}

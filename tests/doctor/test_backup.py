@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.nats_server import NatsServer
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]  # programs start, each a second of CPU
 PROGRAMS = find_installation() / "bin"
 """pg_dump and pg_restore of the server's own version."""
 

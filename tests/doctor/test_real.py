@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tests.nats_server import NatsServer
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]  # programs start, each a second of CPU
 WORKFLOWS = "workflowexecutions.workflowexecution.kubernaut.io"
 
 
