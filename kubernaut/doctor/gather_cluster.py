@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +14,7 @@ from kubernaut.cli.steering_write import SELF_REVIEWS
 from kubernaut.cli.times import milliseconds
 from kubernaut.doctor.facts import ClusterFacts, Json, PolicyFacts, RunFacts, ServiceFacts
 from kubernaut.doctor.finding import Unlooked
-from kubernaut.doctor.gather_rights import gather_rights
+from kubernaut.doctor.gather_rights import accounts_of, gather_rights
 from kubernaut.doctor.looking import looked
 from runtime.errors import NotFoundError
 from runtime.kinds import BY_KIND, CRDS, WORKFLOWS
@@ -22,6 +22,7 @@ from runtime.ports import Cluster, Resource
 from schemas import durations
 from schemas.crds import execution_crd, workflow_crd
 from schemas.names import FINALIZER, REQUEST_KIND, WORKFLOW_GROUP
+from schemas.rbac import WATCHER
 
 POLICIES: Final = Resource("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies")
 BINDINGS: Final = Resource("admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings")
@@ -61,13 +62,20 @@ async def _ask(cluster: Cluster, seconds: float) -> ClusterFacts:
         now=now,
         ahead_seconds=ahead,
         definitions=dict(zip(wanted, definitions, strict=True)),
-        runs=runs,
+        runs=runs if isinstance(runs, Unlooked) else served(runs, deployments),
         policies=policies,
         services=ours,
         rights=await looked(
             gather_rights(cluster, [] if isinstance(deployments, Unlooked) else deployments), 2 * seconds
         ),
     )
+
+
+def served(runs: list[RunFacts], deployments: Sequence[Json] | Unlooked) -> list[RunFacts]:
+    """Return the runs in namespaces that a watcher of ours serves; all where none says which. Pure."""
+    accounts = [] if isinstance(deployments, Unlooked) else accounts_of(deployments)
+    watched = {name for each in accounts if each.role is WATCHER for name in each.namespaces}
+    return [each for each in runs if not watched or "" in watched or each.name.partition("/")[0] in watched]
 
 
 async def _who(cluster: Cluster) -> tuple[str, float, float | Unlooked]:

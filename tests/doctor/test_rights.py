@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from kubernaut.doctor.gather_cluster import served
 from kubernaut.doctor.gather_rights import NEVER, accounts_of, grant, question
 from schemas.rbac import EXECUTOR_BRIDGE, SERVICES, WATCHER
+from tests.doctor.builders import a_run
 
 KUSTOMIZE = Path(__file__).parents[2] / "deploy" / "kustomize"
 
@@ -53,6 +55,15 @@ def test_a_narrowed_service_is_asked_about_in_its_namespaces() -> None:
     assert ("shop", "pay") == account.namespaces
     assert 2 == command.count("kubectl create rolebinding")
     assert f"--clusterrole {EXECUTOR_BRIDGE.full_name}-cluster" in command
+
+
+def test_runs_of_namespaces_that_nobody_serves_are_left_alone() -> None:
+    """Nobody is to take them in; without a Deployment that says which, all are looked at."""
+    runs = [a_run(name="shop/a"), a_run(name="other/b")]
+    narrowed = [a_deployment("watcher", KUBERNAUT_WATCH_NAMESPACES="shop")]
+
+    assert runs[:1] == served(runs, narrowed)
+    assert runs == served(runs, [a_deployment("watcher")]) == served(runs, [])
 
 
 def test_a_subresource_is_asked_for_as_one() -> None:
