@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.parts import address_of
-from tests.schemas.api import Api, serving
+from tests.schemas.api import Api, kubectl_program, serving
 from tests.tools.charts import Helm, helm_program
 from tests.tools.definitions import ALL, definitions
+
+SECONDS = 180.0
+Kubectl = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
@@ -19,12 +24,30 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
 
 
 @pytest.fixture(scope="package")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """With the definitions of KEDA, the Prometheus operator, cert-manager and CloudNativePG, and none of ours."""
+def own_kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of an administrator."""
     folder = tmp_path_factory.mktemp("kubernetes")
-    with address_of("kubernetes", containers=False, folder=folder) as kubeconfig, serving(kubeconfig) as api:
-        files = [f"--filename={file}" for source in ALL for file in definitions(source)]
-        api.namespace = "default"
-        api.kubectl("apply", "--server-side", *files)
-        api.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    with address_of("kubernetes", containers=False, folder=folder) as kubeconfig:
+        yield kubeconfig
+
+
+@pytest.fixture(scope="package")
+def kubectl(own_kubeconfig: str) -> Kubectl:
+    """Runs kubectl, with the namespaces that the manifests name; returns what it prints."""
+
+    def run(*arguments: str | Path) -> str:
+        command = [kubectl_program(), f"--kubeconfig={own_kubeconfig}", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="package")
+def cluster(own_kubeconfig: str, kubectl: Kubectl) -> Iterator[Api]:
+    """With the definitions of KEDA, the Prometheus operator, cert-manager and CloudNativePG."""
+    kubectl("apply", "--server-side", *(f"--filename={file}" for source in ALL for file in definitions(source)))
+    kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    with serving(own_kubeconfig) as api:
         yield api

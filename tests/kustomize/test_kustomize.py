@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.kustomize.conftest import Kubectl
 from tests.kustomize.rendering import FOLDER, files
 from tests.schemas.api import Api, kubectl_program
 from tests.tools.build import BUILD_SECONDS
@@ -27,6 +28,7 @@ from tests.tools.charts import (
 pytestmark = [pytest.mark.real, pytest.mark.timeout(BUILD_SECONDS + 300)]
 OVERLAYS = ("base", "overlays/trying", "overlays/production", "overlays/namespaced")
 SAMPLES = FOLDER.parent / "samples"
+NAMESPACE = "kubernaut-system"
 WITH_PODS = ("Deployment", "StatefulSet", "Job")
 
 
@@ -35,13 +37,6 @@ def kustomized(folder: Path) -> str:
     done = subprocess.run([kubectl_program(), "kustomize", folder], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def in_namespace(overlay: str, namespace: str, folder: Path) -> str:
-    """An overlay as somebody would put it into another namespace: from a folder of theirs."""
-    path = os.path.relpath(FOLDER / overlay, folder)
-    (folder / "kustomization.yaml").write_text(f"namespace: {namespace}\nresources: [{path}]\n")
-    return kustomized(folder)
 
 
 def test_the_files_are_what_the_chart_makes(helm: Helm) -> None:
@@ -143,30 +138,30 @@ def test_a_field_that_no_kind_has_is_found(kinds: Path) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_a_restricted_namespace_takes_it_for_real(overlay: str, cluster: Api, tmp_path: Path) -> None:
+def test_a_restricted_namespace_takes_it_for_real(overlay: str, cluster: Api, kubectl: Kubectl, tmp_path: Path) -> None:
     """First as a dry run, then for real, then again without a change; its pods pass the pod security standard."""
-    name = f"kustomize-{overlay.rpartition('/')[2]}"
     for other in ("shop", "payments"):
         cluster.call("POST", "/api/v1/namespaces", {"metadata": {"name": other}})
-    with held_to("restricted", cluster, name):
-        made = in_namespace(overlay, name, tmp_path)
-        file = tmp_path / "made.yaml"
-        file.write_text(made)
-        apply = ("apply", "--server-side", "--force-conflicts", "--validate=strict", f"--filename={file}")
-        cluster.kubectl(*apply, "--dry-run=server")
-        cluster.kubectl(*apply)
-        before = _generations(cluster, file)
-        cluster.kubectl(*apply)
+    made = kustomized(FOLDER / overlay)
+    file = tmp_path / "made.yaml"
+    file.write_text(made)
+    apply = ("apply", "--server-side", "--force-conflicts", "--validate=strict", f"--filename={file}")
+    kubectl("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=120s")  # of the test before
+    with held_to("restricted", cluster, NAMESPACE):
+        kubectl(*apply, "--dry-run=server")
+        kubectl(*apply)
+        before = _generations(kubectl, file)
+        kubectl(*apply)
 
-        assert before == _generations(cluster, file)
+        assert before == _generations(kubectl, file)
         for pod in _pods(made):
-            answer = cluster.call("POST", f"/api/v1/namespaces/{name}/pods?dryRun=All&fieldValidation=Strict", pod)
+            answer = cluster.call("POST", f"/api/v1/namespaces/{NAMESPACE}/pods?dryRun=All&fieldValidation=Strict", pod)
             assert answer.code == 201, answer.message
-        cluster.kubectl("delete", f"--filename={file}", "--wait=false", "--ignore-not-found")
+        kubectl("delete", f"--filename={file}", "--wait=false", "--ignore-not-found")
 
 
-def _generations(cluster: Api, file: Path) -> str:
-    return cluster.kubectl("get", f"--filename={file}", "--output=jsonpath={.items[*].metadata.generation}")
+def _generations(kubectl: Kubectl, file: Path) -> str:
+    return kubectl("get", f"--filename={file}", "--output=jsonpath={.items[*].metadata.generation}")
 
 
 def _pods(manifests: str) -> Iterator[dict[str, Any]]:
@@ -181,18 +176,16 @@ def test_a_pod_that_is_less_careful_is_refused(cluster: Api) -> None:
     pod = next(_pods(kustomized(FOLDER / "base")))
     pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
 
-    with held_to("restricted", cluster, "kustomize-careless") as name:
+    with held_to("restricted", cluster, "careless") as name:
         answer = cluster.call("POST", f"/api/v1/namespaces/{name}/pods?dryRun=All", pod)
 
     assert (403, True) == (answer.code, "violates PodSecurity" in answer.message)
 
 
 @pytest.mark.parametrize("sample", ["certificates.yaml", "postgresql.yaml"])
-def test_the_samples_for_other_operators_fit_their_definitions(sample: str, cluster: Api) -> None:
+def test_the_samples_for_other_operators_fit_their_definitions(sample: str, cluster: Api, kubectl: Kubectl) -> None:
     """Strictly, by a dry run."""
-    cluster.namespace = "default"
-
-    told = cluster.kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", f"-f{SAMPLES / sample}")
+    told = kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", f"-f{SAMPLES / sample}")
 
     assert len(objects((SAMPLES / sample).read_text(encoding="utf-8"))) == len(told.splitlines())
 
