@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 VARIABLE: Final = "KUBERNAUT_TEST_CONTAINERS"
 """1 demands the tests that need an engine, 0 leaves them out; without it they run where there is an engine."""
 _PROGRAMS: Final = ("docker", "podman")
+_OWN_PROGRAMS: Final = ("podman", "runc", "iptables", "debootstrap")
 _ASK_SECONDS: Final = 60.0
 _PULL_SECONDS: Final = 180.0
 RUN_SECONDS: Final = 900.0
@@ -93,10 +94,19 @@ def call(
     return done.stdout
 
 
+def own_can_run() -> bool:
+    """Whether a podman of the tests' own has what it needs (`podman.own_podman`)."""
+    return os.geteuid() == 0 and not own_lacks()
+
+
+def own_lacks() -> list[str]:
+    """Return the programs that are missing for a podman of the tests' own."""
+    return [program for program in _OWN_PROGRAMS if shutil.which(program) is None]
+
+
 def is_here() -> bool:
     """Whether containers can run on this machine, as far as can be told without trying."""
-    own = hasattr(os, "geteuid") and os.geteuid() == 0 and all(map(shutil.which, ("podman", "runc", "debootstrap")))
-    return own or any(_answers(program) for program in _PROGRAMS)
+    return own_can_run() or any(_answers(program) for program in _PROGRAMS)
 
 
 def wanted() -> bool:

@@ -5,6 +5,7 @@ The machine's own configuration is neither read nor changed, and no image is pul
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import resource
@@ -17,13 +18,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.containers.engine import ContainerError, Engine, call
+from tests.containers.engine import ContainerError, Engine, call, own_lacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PROGRAMS: Final = ("podman", "runc", "iptables", "debootstrap")
 _MOUNTS: Final = Path("/proc/self/mountinfo")
+_PREFIX: Final = "kubernaut-containers-"
+_LOCK: Final = "lock"
 _NETWORK: Final = "kubernaut-tests"
 _SOCKET_SECONDS: Final = 60.0
 _END_SECONDS: Final = 60.0
@@ -35,26 +37,46 @@ _POLICY: Final = {"default": [{"type": "insecureAcceptAnything"}]}
 @contextmanager
 def own_podman() -> Iterator[Engine]:
     """Set one up, and delete it with all of its containers, images and mounts. Raises ContainerError."""
-    if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
+    if missing := own_lacks():
         message = f"containers need {', '.join(missing)}; as root, .ci/run installs them (Debian, Ubuntu)"
         raise ContainerError(message)
+    _sweep()
     # Sockets live below it, and a path to one has at most 107 characters: tmp_path is too long.
-    folder = Path(tempfile.mkdtemp(prefix="kubernaut-containers-"))
-    try:
-        engine = Engine(
-            program="podman",
-            environment=_configured(folder),
-            build_options=("--isolation=chroot", "--pull=never"),
-            pulls=False,
-        )
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    with (folder / "taking").open("w") as lock:
         try:
-            yield engine
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            (folder / "taking").rename(folder / _LOCK)
+            _configure(folder)
+            yield Engine(
+                program="podman",
+                environment=_environment(folder),
+                build_options=("--isolation=chroot", "--pull=never"),
+                pulls=False,
+            )
         finally:
-            _end(engine)
-    finally:
-        unmounted(folder)
-        shutil.rmtree(folder, ignore_errors=True)
-        _delete_idle_bridge()
+            _delete(folder)
+
+
+def _sweep() -> None:
+    """Delete what runs left that were killed: their lock is nobody's."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+        with suppress(FileNotFoundError), lock.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            _delete(lock.parent)
+
+
+def _delete(folder: Path) -> None:
+    """Stop and delete all containers and volumes of a podman, then everything else of it."""
+    for command in (("rm", "--all", "--force", "--time", "0", "--volumes"), ("pod", "rm", "--all", "--force")):
+        with suppress(ContainerError):
+            call("podman", *command, environment=_environment(folder), seconds=_END_SECONDS)
+    unmounted(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    _delete_idle_bridge()
 
 
 @contextmanager
@@ -85,8 +107,8 @@ def api(engine: Engine) -> Iterator[dict[str, str]]:
             _stop(service)
 
 
-def _configured(folder: Path) -> dict[str, str]:
-    """Write podman's configuration, and return the environment that names it."""
+def _configure(folder: Path) -> None:
+    """Write podman's configuration."""
     files, descriptors, processes = folder / "etc", *(_hard(r) for r in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC))
     files.mkdir()
     (files / "containers.conf").write_text(f"""[engine]
@@ -110,6 +132,11 @@ graphroot = "{folder}/graph"
 """)
     (files / "registries.conf").write_text('unqualified-search-registries = ["docker.io"]\n')
     (files / "policy.json").write_text(json.dumps(_POLICY))
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return the environment that names the configuration in a folder."""
+    files = folder / "etc"
     return {
         **os.environ,
         "CONTAINERS_CONF": str(files / "containers.conf"),
@@ -154,13 +181,6 @@ def _stop(service: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         service.kill()
         service.wait()
-
-
-def _end(engine: Engine) -> None:
-    """Stop and delete all containers and volumes; what is left of them is deleted with the folder."""
-    for command in (("rm", "--all", "--force", "--time", "0", "--volumes"), ("pod", "rm", "--all", "--force")):
-        with suppress(ContainerError):
-            engine.run(*command, seconds=_END_SECONDS)
 
 
 def unmounted(folder: Path) -> None:
