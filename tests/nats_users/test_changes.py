@@ -20,7 +20,7 @@ from schemas.subjects import AUDITOR, FREEZES
 from tests.eventually import eventually
 from tests.nats_server import administrator
 from tests.nats_users.server import SECONDS, Lines, Server, kept, running
-from tests.runtime.certificates import make_pair
+from tests.runtime.certificates import Authority
 
 pytestmark = pytest.mark.real
 _AUDITOR = next(user for user in USERS if user.name == "auditor")
@@ -123,13 +123,13 @@ async def test_f42_a_certificate_that_ran_out_is_the_reason_and_a_new_one_heals(
     """F42: the connection that there is outlives it; a new one is refused until the certificate is replaced."""
     pairs, health, lines = tmp_path / "pairs", Dependency("nats"), Lines()
     pairs.mkdir()
-    mounted = _client_side(make_all(pairs), tmp_path / "mount")
+    client = mounted(pairs)
     async with running(tmp_path / "nats") as server:
         await server.change(lambda configuration: configuration.update(_tls(pairs / "good")))
         await server.stack.supervisor.restart("nats")
-        address = f"{server.address('auditor')}&tls_dir={mounted}"
+        address = f"{server.address('auditor')}&tls_dir={client}"
         async with kept(address, "auditor", lines, health) as log, reading(log) as found:
-            tls = f"{server.url.replace('nats://', 'tls://')}?tls_dir={mounted}"
+            tls = f"{server.url.replace('nats://', 'tls://')}?tls_dir={client}"
             await write(tls, 1, 10)
             await server.change(lambda configuration: configuration.update(_tls(pairs / "old")))
             await server.stack.supervisor.kill("nats")
@@ -146,41 +146,45 @@ async def test_a_server_without_tls_is_told_nothing_where_tls_was_asked_for(tmp_
     """Not who this is, either: in plain, anybody on the way could be the server."""
     pairs, lines, health = tmp_path / "pairs", Lines(), Dependency("nats")
     pairs.mkdir()
-    mounted = _client_side(make_all(pairs), tmp_path / "mount")
+    client = mounted(pairs)
     async with running(tmp_path / "nats") as server:
         with pytest.raises(TimeoutError):
             async with (
                 asyncio.timeout(5),
-                kept(f"{server.address('auditor')}&tls_dir={mounted}", "auditor", lines, health),
+                kept(f"{server.address('auditor')}&tls_dir={client}", "auditor", lines, health),
             ):
                 pass
 
     assert "does not offer TLS" in health.detail
 
 
-def make_all(folder: Path) -> Path:
-    """Make a good certificate, one that ran out, and the next one."""
-    for name in ("good", "next"):
-        make_pair(folder / name)
-    make_pair(folder / "old", expired=True)
-    return folder
+async def test_a_server_whose_tls_comes_first_is_reached_by_saying_so(tmp_path: Path) -> None:
+    """It says nothing before the handshake; the client's certificate is asked for as well."""
+    pairs, lines = tmp_path / "pairs", Lines()
+    pairs.mkdir()
+    client = mounted(pairs)
+    async with running(tmp_path / "nats") as server:
+        await server.change(lambda configuration: configuration.update(_tls(pairs / "good", handshake_first=True)))
+        await server.stack.supervisor.restart("nats")
+        address = f"{server.address('auditor')}&tls_dir={client}&tls_first=true"
+        async with kept(address, "auditor", lines) as log:
+            found = await log.last("KUBERNAUT", ">")
+
+    assert found is None
+    assert _said(lines, "nats_connected")
 
 
-def _client_side(pairs: Path, mount: Path) -> Path:
-    mount.mkdir()
-    (mount / "ca.crt").write_text("".join((pairs / name / "tls.crt").read_text() for name in ("good", "old", "next")))
-    for name in ("tls.crt", "tls.key"):
-        shutil.copy(pairs / "good" / name, mount / name)
-    return mount
+def mounted(folder: Path) -> Path:
+    """Make certificates for a server, now, ran out, and next, and return what a client has mounted."""
+    authority = Authority()
+    for name in ("good", "old", "next", "client"):
+        authority.issue(folder / name, expired=name == "old")
+    return folder / "client"
 
 
-def _tls(pair: Path) -> dict[str, Any]:
-    everybody = str(pair.parent / "all.crt")
-    Path(everybody).write_text(
-        "".join((each / "tls.crt").read_text() for each in pair.parent.iterdir() if each.is_dir())
-    )
-    files = {"cert_file": str(pair / "tls.crt"), "key_file": str(pair / "tls.key"), "ca_file": everybody}
-    return {"tls": {**files, "verify": True, "timeout": 10}}
+def _tls(pair: Path, **more: bool) -> dict[str, Any]:
+    files = {"cert_file": str(pair / "tls.crt"), "key_file": str(pair / "tls.key"), "ca_file": str(pair / "ca.crt")}
+    return {"tls": {**files, "verify": True, "timeout": 10, **more}}
 
 
 def _without(configuration: dict[str, Any], server: Server, user: str) -> None:
