@@ -120,7 +120,7 @@ class TestLogin:
         assert "refused: Hostname mismatch, certificate is not valid for 'localhost'" in told
 
     async def test_a_certificate_that_has_run_out(self, server: Secured) -> None:
-        """It is told; with the next one all is well again, without anything being started anew."""
+        """It is told; with the next one all is well again, without anything being started anew (F42)."""
         await server.show("old", until=timedelta(hours=-1))
         await until(lambda: is_refused(server, "certificate has expired"))
 
