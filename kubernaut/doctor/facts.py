@@ -102,7 +102,7 @@ class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: tuple[str, ...] = ()
     """Tables and views of the audit that this role may not read."""
     writer: bool = True
-    """Whether there is a role kubernaut_writer."""
+    """Whether there is a role kubernaut_writer that may do anything here."""
     writer_lacks: tuple[str, ...] = ()
     """What the auditor does and that role may not, as `INSERT audit_message`."""
     writer_exceeds: tuple[str, ...] = ()

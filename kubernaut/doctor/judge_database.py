@@ -73,7 +73,9 @@ def _writer(facts: DatabaseFacts) -> Finding:
     if not facts.months:
         return finding("database.writer", "unknown", about, "there are no tables of the audit yet")
     if not facts.writer:
-        return finding("database.writer", "warning", about, "there is no such role; the auditor owns what it writes")
+        return finding(
+            "database.writer", "warning", about, "no such role may do anything here; the auditor owns what it writes"
+        )
     if facts.writer_lacks or facts.writer_exceeds:
         parts = [f"may not {', '.join(facts.writer_lacks)}"] if facts.writer_lacks else []
         parts += [f"may {', '.join(facts.writer_exceeds)}"] if facts.writer_exceeds else []
