@@ -165,10 +165,14 @@ def _generations(kubectl: Kubectl, file: Path) -> str:
 
 
 def _pods(manifests: str) -> Iterator[dict[str, Any]]:
+    """Pods as the controllers would make them; a claim of a StatefulSet stands for its volume."""
     for kind in WITH_PODS:
         for name, each in of_kind(manifests, kind).items():
             template = each["spec"]["template"]
-            yield {"metadata": template["metadata"] | {"name": name[:60]}, "spec": template["spec"]}
+            claims = [claim["metadata"]["name"] for claim in each["spec"].get("volumeClaimTemplates", ())]
+            volumes = [{"name": claim, "persistentVolumeClaim": {"claimName": claim}} for claim in claims]
+            spec = template["spec"] | {"volumes": [*template["spec"]["volumes"], *volumes]}
+            yield {"metadata": template["metadata"] | {"name": name[:60]}, "spec": spec}
 
 
 def test_a_pod_that_is_less_careful_is_refused(cluster: Api) -> None:

@@ -50,8 +50,6 @@ spec:
   - from: {{- toYaml . | nindent 4 }}
     ports:
     - {protocol: TCP, port: metrics}
-  {{- else }}
-  ingress: []
   {{- end }}
   egress:
   {{- include "kubernaut.dnsEgress" .root | trim | nindent 2 }}
