@@ -62,6 +62,11 @@ class PostgresServer:
             "KUBERNAUT_DATABASE_PASSWORD_FILE": str(self.passwords / role),
         }
 
+    def login_of_old(self, role: str) -> dict[str, str]:
+        """Return the same for code of a release that reads no password file."""
+        password = (self.passwords / role).read_text()
+        return {"DATABASE_URL": f"postgresql://kubernaut_{role}:{password}@{LOOPBACK}:{self._port}/{DATABASE}"}
+
     async def prepare(self) -> ProcessSpec:
         """Make the data folder anew, with an empty database, and return how the server is run."""
         installation = find_installation(self._wheel)

@@ -266,9 +266,12 @@ class LocalStack:
         """Only the auditor is told where the database is, and logs in as the role that may add rows."""
         environment = self.environment_of(service.role)
         address = environment.pop("DATABASE_URL", None)
-        if service.module == AUDITOR.module and address is not None:
-            environment |= {"DATABASE_URL": address} if self._postgres is None else self._postgres.login("writer")
-        return environment
+        if service.module != AUDITOR.module or address is None:
+            return environment
+        if self._postgres is None:
+            return environment | {"DATABASE_URL": address}
+        login = self._postgres.login if service.code is None else self._postgres.login_of_old
+        return environment | login("writer")
 
     async def _start_services(self) -> None:
         names = []
