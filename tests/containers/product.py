@@ -92,7 +92,7 @@ class Container:
         self.log = log
         self._process = process
 
-    async def ready(self, port: int, seconds: float = 90.0) -> None:
+    async def ready(self, port: int, seconds: float = 240.0) -> None:
         """Wait until it says on its health port that it is ready."""
         probe, why = HttpProbe(url=f"http://127.0.0.1:{port}/readyz"), "nothing was asked"
         try:
