@@ -35,7 +35,7 @@ PARTS: Final = ("streams", "crds", "migrations")
 ON_DEMAND: Final = ("roles", "shadow", "vouch")
 """Installed only where they are named."""
 _EXIT_FAILED: Final = 1
-_CONNECT_SECONDS: Final = 2.0
+_CONNECT_SECONDS: Final = 10.0
 
 
 async def install(

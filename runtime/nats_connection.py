@@ -35,6 +35,7 @@ _ANSWER_SECONDS: Final = 5.0
 """How long a connection that is given up, but not broken, is waited for."""
 SILENT_SECONDS: Final = 25.0
 """Without a word or a PONG for so long the connection is dead, whatever it says (reliability.md C8: at most 35)."""
+_SWALLOWED_SECONDS: Final = 0.2
 _BRIEF_SECONDS: Final = 5.0
 """A connection that did not last for so long is followed by a pause, so that a server is not hammered."""
 _WATCH_SECONDS: Final = 1.0
@@ -151,8 +152,10 @@ class Connection:
         finally:
             self._closing.set()
             closing.cancel()
-            connecting.cancel()
-            await asyncio.wait({connecting})
+            while not connecting.done():
+                # More than once: a wait_for in nats-py that has just been answered swallows a cancellation.
+                connecting.cancel()
+                await asyncio.wait({connecting}, timeout=_SWALLOWED_SECONDS)
             if self._client is not None:
                 self._drop(self._client, "closed by us")
             for client, finishing in tuple(self._retired.items()):

@@ -29,9 +29,9 @@ from kubernaut.local.state import ProcessState, StackState, clean_up, write_stat
 from kubernaut.local.supervisor import Member, Supervisor
 from schemas.rbac import SETUP, Role
 
-INSTALL_COMMAND = (sys.executable, "-m", "kubernaut.install")
-_ROLES_COMMAND = (*INSTALL_COMMAND, "--only", "roles")
 _INSTALL_SECONDS = 180.0
+INSTALL_COMMAND = (sys.executable, "-m", "kubernaut.install", "--timeout", f"{_INSTALL_SECONDS - 10:g}")
+_ROLES_COMMAND = (*INSTALL_COMMAND, "--only", "roles")
 _LOGGER = logging.getLogger("kubernaut.local")
 
 

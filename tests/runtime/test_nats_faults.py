@@ -14,6 +14,7 @@ import structlog
 from runtime import metrics
 from runtime.errors import UnavailableError
 from runtime.health import Dependency
+from runtime.nats_connection import Connection
 from runtime.nats_log import NatsLog
 from schemas.cloudevents import Event
 from schemas.subjects import LOG, SCHEDULER, Consumer
@@ -255,6 +256,23 @@ async def test_it_closes_while_it_is_connecting(fresh_nats: NatsServer) -> None:
     async with asyncio.timeout(2.0):
         await keep
     fresh_nats.thaw()
+
+
+async def test_it_closes_at_whichever_moment_of_connecting(fresh_nats: NatsServer) -> None:
+    """At some of them nats-py swallows the cancellation, and the installer waited for its connection for ever."""
+    open_still = []
+    for turns in range(0, 400, 2):
+        connection = Connection(fresh_nats.url, "test", Dependency("nats"), structlog.get_logger())
+        keep = asyncio.create_task(connection.keep())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await connection.close()
+        done, _ = await asyncio.wait({keep}, timeout=5.0)
+        if not done:
+            open_still.append(turns)
+            break
+
+    assert open_still == []
 
 
 async def test_it_closes_while_it_is_cut_off(fresh_nats: NatsServer) -> None:
