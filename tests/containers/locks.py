@@ -18,7 +18,7 @@ _ENTRY: Final = re.compile(
 def locked(name: str, *, python: str) -> dict[str, set[str]]:
     """Return the hashes of each package that a lock wants on Linux with this Python."""
     environment = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux"}
-    found = {}
+    found: dict[str, set[str]] = {}
     for package, _, marker, hashes in _ENTRY.findall((REQUIREMENTS / f"{name}.lock").read_text()):
         if not marker or Marker(marker).evaluate(environment):
             found[canonicalize_name(package)] = set(re.findall(r"sha256:(\w+)", hashes))
