@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -35,6 +36,8 @@ PARTS: Final = ("streams", "crds", "migrations")
 ON_DEMAND: Final = ("roles", "shadow", "vouch")
 """Installed only where they are named."""
 _EXIT_FAILED: Final = 1
+TERMINATED: Final = 128 + signal.SIGTERM
+"""Exit code after SIGTERM, as a shell gives it."""
 _CONNECT_SECONDS: Final = 10.0
 
 
@@ -46,13 +49,14 @@ async def install(
     `seconds`: how long servers that do not answer are waited for. Raises SettingsError, RefusedError,
     UnavailableError.
     """
+    connect = min(_CONNECT_SECONDS, seconds / 2)  # so that the first attempt ends in time to say why
     works: dict[str, Callable[[], Awaitable[list[str]]]] = {
-        "streams": lambda: _streams(environment, replicas),
+        "streams": lambda: _streams(environment, replicas, connect),
         "crds": lambda: _crds(environment),
         "migrations": lambda: _migrations(environment),
         "roles": lambda: _roles(environment),
-        "shadow": lambda: _streams(environment, replicas, streams=(LOG,), consumers=(SHADOW,)),
-        "vouch": lambda: _streams(environment, None, made_by_others=True),
+        "shadow": lambda: _streams(environment, replicas, connect, streams=(LOG,), consumers=(SHADOW,)),
+        "vouch": lambda: _streams(environment, None, connect, made_by_others=True),
     }
     # The tables then belong to the role that is made.
     done = await _patiently("roles", works["roles"], seconds) if "roles" in parts else []
@@ -85,6 +89,7 @@ async def _patiently(part: str, work: Callable[[], Awaitable[list[str]]], second
 async def _streams(
     environment: Mapping[str, str],
     replicas: int | None,
+    connect: float,
     *,
     streams: tuple[Stream, ...] = STREAMS,
     consumers: tuple[Consumer, ...] = CONSUMERS,
@@ -97,7 +102,7 @@ async def _streams(
     keep = asyncio.create_task(connection.keep())
     try:
         try:
-            await asyncio.wait_for(connection.wait(), _CONNECT_SECONDS)
+            await asyncio.wait_for(connection.wait(), connect)
         except TimeoutError:
             message = f"NATS ({shown(url)}): {health.detail}"
             raise UnavailableError(message) from None
@@ -158,6 +163,14 @@ def _needed(environment: Mapping[str, str], variable: str, example: str) -> str:
     return value
 
 
+async def _until_told(work: Awaitable[list[str]]) -> list[str]:
+    """Give up at SIGTERM: process 1 of a container, which a job is, has no default for it."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--only",
@@ -178,10 +191,13 @@ def main(parts: tuple[str, ...], replicas: int | None, seconds: float) -> None:
     chosen = tuple(part for part in PARTS + ON_DEMAND if part in parts) or PARTS
     logs.configure("error")
     try:
-        done = asyncio.run(install(os.environ, chosen, replicas=replicas, seconds=seconds))
+        done = asyncio.run(_until_told(install(os.environ, chosen, replicas=replicas, seconds=seconds)))
     except KubernautError as error:
         click.echo(f"kubernaut.install: {error}", err=True)
         sys.exit(_EXIT_FAILED)
+    except asyncio.CancelledError:
+        click.echo("kubernaut.install: told to end; what was made stays, and the next run makes the rest", err=True)
+        sys.exit(TERMINATED)
     for line in done:
         click.echo(line)
     if not done:

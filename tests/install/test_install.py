@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,8 +14,10 @@ import nats
 import pytest
 from nats.js.errors import KeyNotFoundError
 
+from kubernaut.install import TERMINATED
 from kubernaut.install_streams import install_streams
 from schemas.subjects import CONSUMERS, LEARNED_STREAM, LOG, STREAMS
+from tests.eventually import eventually
 from tests.nats_server import administrator
 
 if TYPE_CHECKING:
@@ -22,8 +26,17 @@ if TYPE_CHECKING:
 
 async def install(*arguments: str, **environment: str) -> tuple[int, str, str]:
     """Run the program; return exit code, output and error output."""
+    process = await started(*arguments, **environment)
+    async with asyncio.timeout(90.0):
+        output, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode(), errors.decode()
+
+
+async def started(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
+    """Start the program with no address but those that are given."""
     clean = {k: v for k, v in os.environ.items() if k not in ("NATS_URL", "DATABASE_URL", "KUBECONFIG")}
-    process = await asyncio.create_subprocess_exec(
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "kubernaut.install",
@@ -32,10 +45,6 @@ async def install(*arguments: str, **environment: str) -> tuple[int, str, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(90.0):
-        output, errors = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, output.decode(), errors.decode()
 
 
 @pytest.mark.real
@@ -132,6 +141,25 @@ async def test_a_server_that_never_comes_is_said() -> None:
     assert code == 1
     assert "could not install the streams within 3 s: NATS (127.0.0.1:1): cannot connect" in errors
     assert "s3cret" not in errors
+
+
+async def test_it_ends_when_it_is_told_to_while_it_waits() -> None:
+    """By a handler of its own, since nothing else ends process 1 of a container but a kill; the code says so."""
+    process = await started("--only", "streams", NATS_URL="nats://127.0.0.1:1")
+    await eventually(lambda: _catches(process.pid, signal.SIGTERM), seconds=60.0)
+    process.terminate()
+    async with asyncio.timeout(30.0):
+        output, errors = await process.communicate()
+
+    assert (TERMINATED, b"") == (process.returncode, output)
+    assert b"told to end; what was made stays" in errors
+
+
+def _catches(process: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    status = Path(f"/proc/{process}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
 @pytest.mark.parametrize(("part", "variable"), [("streams", "NATS_URL"), ("migrations", "DATABASE_URL")])
