@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SERVICES: Final = ("watcher", "scheduler", "executor-bridge", "auditor")
 FILES: Final = ("compose.yaml", "deploy/compose/host-network.yaml")
 """The API server of the tests listens on the loopback address only."""
+_OWN_NETWORK: Final = "tests/containers/own-network.yaml"
 
 
 class Composed:
@@ -36,7 +37,8 @@ class Composed:
         """Health port of each service."""
         self._environment = environment
         program = ("docker", "compose") if engine.program == "docker" else (sys.executable, "-m", "podman_compose")
-        self._command = (*program, "--project-name", self.name, *(f"--file={ROOT / file}" for file in FILES))
+        files = FILES if engine.pulls else (*FILES, _OWN_NETWORK)
+        self._command = (*program, "--project-name", self.name, *(f"--file={ROOT / file}" for file in files))
 
     async def run(self, *arguments: str) -> str:
         """Run one command of compose and return what it printed."""

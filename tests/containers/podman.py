@@ -11,12 +11,15 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import platformdirs
 
 from tests.containers.engine import ContainerError, Engine, call, own_lacks
 
@@ -26,7 +29,8 @@ if TYPE_CHECKING:
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _PREFIX: Final = "kubernaut-containers-"
 _LOCK: Final = "lock"
-_NETWORK: Final = "kubernaut-tests"
+NETWORK: Final = "kubernaut-tests"
+_ENGINES: Final = 256
 _SOCKET_SECONDS: Final = 60.0
 _END_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
@@ -43,11 +47,12 @@ def own_podman() -> Iterator[Engine]:
     _sweep()
     # Sockets live below it, and a path to one has at most 107 characters: tmp_path is too long.
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    with (folder / "taking").open("w") as lock:
+    with _number() as number, (folder / "taking").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             (folder / "taking").rename(folder / _LOCK)
             _configure(folder)
+            _connect(folder, number)
             yield Engine(
                 program="podman",
                 environment=_environment(folder),
@@ -58,25 +63,45 @@ def own_podman() -> Iterator[Engine]:
             _delete(folder)
 
 
-def _sweep() -> None:
-    """Delete what runs left that were killed: their lock is nobody's."""
-    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
-        with suppress(FileNotFoundError), lock.open() as file:
+@contextmanager
+def _number() -> Iterator[int]:
+    """Take a number that no other engine on this network has; the kernel frees it, whatever becomes of this process."""
+    with socket.socket(socket.AF_UNIX) as claim:
+
+        def is_free(number: int) -> bool:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            _delete(lock.parent)
+                claim.bind(f"\0{_PREFIX}{number}")
+            except OSError:
+                return False
+            return True
+
+        yield next(filter(is_free, range(_ENGINES)))
+
+
+def _sweep() -> None:
+    """Delete what runs left that were killed: their lock is nobody's. Who comes meanwhile waits until that is done."""
+    folder = platformdirs.user_cache_path("kubernaut") / "containers"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "sweeping").open("a") as sweeping:
+        fcntl.flock(sweeping, fcntl.LOCK_EX)
+        for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+            with suppress(FileNotFoundError), lock.open() as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                _delete(lock.parent)
 
 
 def _delete(folder: Path) -> None:
-    """Stop and delete all containers and volumes of a podman, then everything else of it."""
+    """Stop and delete all containers and volumes of a podman, its bridge, then everything else of it."""
     for command in (("rm", "--all", "--force", "--time", "0", "--volumes"), ("pod", "rm", "--all", "--force")):
         with suppress(ContainerError):
             call("podman", *command, environment=_environment(folder), seconds=_END_SECONDS)
+    with suppress(ContainerError, FileNotFoundError):
+        call("ip", "link", "delete", (folder / "etc" / "bridge").read_text())  # podman itself leaves it
     unmounted(folder)
     shutil.rmtree(folder, ignore_errors=True)
-    _delete_idle_bridge()
 
 
 @contextmanager
@@ -123,7 +148,7 @@ default_ulimits = ["nofile={descriptors}:{descriptors}", "nproc={processes}:{pro
 [network]
 network_backend = "cni"
 network_config_dir = "{files}/networks"
-default_network = "{_NETWORK}"
+default_network = "{NETWORK}"
 """)
     (files / "storage.conf").write_text(f"""[storage]
 driver = "{_driver(folder)}"
@@ -132,6 +157,27 @@ graphroot = "{folder}/graph"
 """)
     (files / "registries.conf").write_text('unqualified-search-registries = ["docker.io"]\n')
     (files / "policy.json").write_text(json.dumps(_POLICY))
+
+
+def _connect(folder: Path, number: int) -> None:
+    """Write the network of the containers: a bridge and addresses that are no other engine's."""
+    bridge, subnet = f"kubernaut{number}", f"198.18.{number}"  # RFC 2544: of no network that one meets
+    address = {
+        "type": "host-local",
+        "dataDir": f"{folder}/addresses",
+        "routes": [{"dst": "0.0.0.0/0"}],
+        "ranges": [[{"subnet": f"{subnet}.0/24", "gateway": f"{subnet}.1"}]],
+    }
+    plugins = [
+        {"type": "bridge", "bridge": bridge, "isGateway": True, "ipMasq": True, "hairpinMode": True, "ipam": address},
+        {"type": "portmap", "capabilities": {"portMappings": True}},
+        {"type": "firewall"},
+        {"type": "tuning"},
+    ]
+    files = folder / "etc" / "networks"
+    files.mkdir()
+    (files / f"{NETWORK}.conflist").write_text(json.dumps({"cniVersion": "0.4.0", "name": NETWORK, "plugins": plugins}))
+    (folder / "etc" / "bridge").write_text(bridge)
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -189,11 +235,3 @@ def unmounted(folder: Path) -> None:
     for mount in sorted((each for each in found if Path(each).is_relative_to(folder)), reverse=True):
         with suppress(ContainerError):
             call("umount", "--lazy", mount)
-
-
-def _delete_idle_bridge() -> None:
-    """Delete the bridge to which no container is joined any more; podman itself leaves it."""
-    for bridge in Path("/sys/class/net").glob("cni-podman*"):
-        if not any((bridge / "brif").iterdir()):
-            with suppress(ContainerError, FileNotFoundError):
-                call("ip", "link", "delete", bridge.name)
