@@ -42,7 +42,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def engine() -> Iterator[Engine]:
     """Whatever builds and runs containers here: with public images where they can be pulled, else podman by itself."""
     with ExitStack() as stack:
-        yield stack.enter_context(deleting_images(that_pulls() or stack.enter_context(own_podman())))
+        pulling = that_pulls()
+        yield stack.enter_context(deleting_images(pulling) if pulling else own_podman())
 
 
 @pytest.fixture

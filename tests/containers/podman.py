@@ -56,7 +56,7 @@ def own_podman() -> Iterator[Engine]:
             yield Engine(
                 program="podman",
                 environment=_environment(folder),
-                build_options=("--isolation=chroot", "--pull=never"),
+                build_options=("--isolation=chroot", "--pull=never", "--layers=false"),  # nothing is built on one twice
                 pulls=False,
             )
         finally:
