@@ -31,9 +31,12 @@ ENVIRONMENT = {
     "KUBERNAUT_MAX_ACTIVE_WORKFLOWS": "25",
 }
 """So that seals and what is learned are told often, more than two watches tell their story, and runs are queued."""
-MOST_RUNS: Final = 40
-"""Runs that have not ended, when a cell is begun. With more, on a slow machine, those that hang until they are ended
-wait in the queue for longer than whoever is to end them waits, and then have all the places for ever."""
+MOST_RUNS: Final = 20
+"""Runs that have not ended, when a cell is begun; the next cells of all lanes together bring more than the places.
+
+With many more, on a slow machine, those that hang until they are ended wait in the queue for longer than whoever is to
+end them waits, and then have all the places for ever; and of several retries the first is over too early.
+"""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

@@ -121,11 +121,10 @@ async def lose_timers(world: World, names: list[str]) -> None:
             return bool(chain) and [step.phase for step in chain[-1].state.steps] == ["waiting_retry"]
 
         await until(waits, f"{name} waits for its retry", LIMIT_SECONDS)
-    await world.stack.supervisor.stop("scheduler")
-    async with administrator(world.stack.nats_url) as connection:
-        for uid in due:
+        async with administrator(world.stack.nats_url) as connection:
             subject = f"kubernaut.timer.schedule.{uid}.>"
             await connection.api("STREAM.PURGE.KUBERNAUT_TIMERS", {"filter": subject})
+    await world.stack.supervisor.stop("scheduler")
 
     async def overdue() -> bool:
         return time.time() * 1000 > max(due.values()) + GRACE_MS + 500
