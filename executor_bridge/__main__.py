@@ -6,7 +6,7 @@ from typing import Final, NoReturn
 
 from executor_bridge.api import Api
 from executor_bridge.apply import Bridge
-from executor_bridge.bridge_loop import probe, pull
+from executor_bridge.bridge_loop import forget, probe, pull
 from executor_bridge.clusters import Clusters
 from executor_bridge.context import Context, Limits
 from executor_bridge.forbidden import Forbidden
@@ -30,6 +30,7 @@ async def run(service: Service) -> None:
         bridge = Bridge(Context(log, api, rights, service.log, limits, clusters=clusters, tracer=service.tracer))
         namespace = (*service.settings.watch_namespaces, "default")[0]
         looks = service.group.create_task(probe(api, reachable, namespace, limits.probe))
+        forgets = service.group.create_task(forget(rights, limits.probe))
         work = service.group.create_task(bridge.work.run())
         pulls = service.group.create_task(pull(log, bridge))
         await service.stopping.wait()
@@ -37,6 +38,7 @@ async def run(service: Service) -> None:
         await bridge.finished(STOP_SECONDS)
         work.cancel()
         looks.cancel()
+        forgets.cancel()
     finally:
         await clusters.close()
         await cluster.close()

@@ -209,21 +209,23 @@ class Bridge:
     async def _status(self, item: InHand, newest: Decision) -> bool:
         """Show the decision, unless a newer one is on the log, whose own message shows it; False to try again later."""
         decision, context = item.decision, self._context
-        if decision.state.gone:
-            return True
-        if decision.version < newest.version:
-            metrics.STATUS_SUPERSEDED.inc()
-            return True
         work = f"{decision.workflow.uid}/{decision.version}/status"
+        right = f"status in {decision.workflow.namespace}"
+        if decision.state.gone or decision.version < newest.version:
+            if not decision.state.gone:
+                metrics.STATUS_SUPERSEDED.inc()
+            context.forbidden.settled(work)
+            return True
         try:
-            await self._board.show(decision, item.until)
+            if await self._board.show(decision, item.until):
+                context.forbidden.granted(right)
         except TimeUpError as error:
             context.logger.warning("status_delayed", workflow=decision.workflow.uid, error=str(error))
             return False
         except ForbiddenError as error:
             final = decision.state.phase in TERMINAL_PHASES
             limit = context.limits.forbidden_end if final else context.limits.forbidden
-            if context.forbidden.hopeful(work, asyncio.get_running_loop().time(), limit, str(error)):
+            if context.forbidden.hopeful(work, right, asyncio.get_running_loop().time(), limit, str(error)):
                 return False
             self._lost(decision, error)
         except RefusedError as error:

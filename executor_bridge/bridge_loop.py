@@ -14,6 +14,7 @@ from schemas.subjects import BRIDGE
 if TYPE_CHECKING:
     from executor_bridge.api import Api
     from executor_bridge.apply import Bridge
+    from executor_bridge.forbidden import Forbidden
     from runtime.health import Dependency
     from runtime.ports import Log
 
@@ -44,3 +45,10 @@ async def probe(api: Api, reachable: Dependency, namespace: str, every: float) -
             except KubernautError:
                 pass  # not found is well; unavailable is told by the api itself
         await asyncio.sleep(every)
+
+
+async def forget(rights: Forbidden, every: float) -> None:
+    """Give up, for ever, waiting for work that was refused here and done elsewhere, so that readiness is honest."""
+    while True:
+        await asyncio.sleep(every)
+        rights.forget(asyncio.get_running_loop().time())

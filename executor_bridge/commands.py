@@ -57,9 +57,14 @@ async def carry_out(context: Context, board: Board, order: Order, newest: Decisi
 async def _forbidden(context: Context, order: Order, error: ForbiddenError) -> bool:
     """Rights may be given back: refuse only after a while."""
     now, limit = asyncio.get_running_loop().time(), context.limits.forbidden
-    if context.forbidden.hopeful(order.command_id, now, limit, str(error)):
+    if context.forbidden.hopeful(order.command_id, _right(order), now, limit, str(error)):
         return _later(context, order, error)
     return await _refused(context, order, Refused("forbidden", str(error)))
+
+
+def _right(order: Order) -> str:
+    """Return one word for what the command needs: the same kind of command needs the same in a namespace."""
+    return f"{kind_of(order)} in {order.decision.workflow.namespace}"
 
 
 async def _refused(context: Context, order: Order, refused: Refused) -> bool:
@@ -91,7 +96,8 @@ async def _verb(context: Context, board: Board, order: Order, newest: Decision) 
         return None
     match command:
         case CreateExecution():
-            return await create(context, order, command)
+            if (refused := await create(context, order, command)) is not None:
+                return refused
         case DeleteExecution():
             await delete(context, order, command)
         case ReleaseExecution():
@@ -104,6 +110,7 @@ async def _verb(context: Context, board: Board, order: Order, newest: Decision) 
             await check(context, order, command)
         case DeleteWorkflow():
             await delete_workflow(context, order)
+    context.forbidden.granted(_right(order))
     return None
 
 

@@ -81,32 +81,33 @@ class Board:
         """Held while this process writes to the workflow; taken before a place among the calls, never after."""
         return self._of(workflow_uid).writing
 
-    async def show(self, decision: Decision, until: float) -> None:
+    async def show(self, decision: Decision, until: float) -> bool:
         """Return once this decision, or a newer one, is shown or is on a message that is still in hand.
 
-        Raises TimeUpError, ForbiddenError, RefusedError.
+        True when this one was shown here. Raises TimeUpError, ForbiddenError, RefusedError.
         """
         shown = self._of(decision.workflow.uid)
         if decision.version < shown.newest:
             STATUS_SUPERSEDED.inc()
-            return
+            return False
         shown.newest = decision.version
         shown.newer.set()
         async with shown.lock:
-            await self._show(shown, decision, until)
+            return await self._show(shown, decision, until)
 
-    async def _show(self, shown: _Shown, decision: Decision, until: float) -> None:
+    async def _show(self, shown: _Shown, decision: Decision, until: float) -> bool:
         if not _superseded(shown, decision) and decision.state.phase == shown.phase:
             shown.newer.clear()
             await self._wait(shown)
         if _superseded(shown, decision):
             STATUS_SUPERSEDED.inc()
-            return
+            return False
         definition = await persist(self._context.limits, until, lambda _tries: self._definitions.of(decision))
         status = msgspec.to_builtins(status_of(decision, definition))
         await persist(self._context.limits, until, lambda _tries: self._write(shown, decision, status))
         shown.phase = decision.state.phase
         shown.not_before = asyncio.get_running_loop().time() + self._context.limits.status_interval
+        return True
 
     @staticmethod
     async def _wait(shown: _Shown) -> None:

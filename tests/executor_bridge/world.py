@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from executor_bridge.api import Api
 from executor_bridge.apply import Bridge
-from executor_bridge.bridge_loop import pull
+from executor_bridge.bridge_loop import forget, pull
 from executor_bridge.clusters import Clusters
 from executor_bridge.context import Context, Limits
 from executor_bridge.forbidden import Forbidden
@@ -223,11 +223,16 @@ class Process:
         self._tasks = [
             loop.create_task(self.bridge.work.run()),
             loop.create_task(pull(log, self.bridge)),  # type: ignore[arg-type]
+            loop.create_task(forget(forbidden, limits.probe)),
         ]
+
+    def pull_no_more(self) -> None:
+        """Leave what comes to others."""
+        self._tasks[1].cancel()
 
     async def terminate(self, seconds: float) -> None:
         """End as SIGTERM does: pull no more, finish what is in hand, give back the rest."""
-        self._tasks[1].cancel()
+        self.pull_no_more()
         await self.bridge.finished(seconds)
         await self.stop()
 
