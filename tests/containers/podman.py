@@ -100,8 +100,18 @@ def _delete(folder: Path) -> None:
             call("podman", *command, environment=_environment(folder), seconds=_END_SECONDS)
     with suppress(ContainerError, FileNotFoundError):
         call("ip", "link", "delete", (folder / "etc" / "bridge").read_text())  # podman itself leaves it
+    _end_monitors(folder)
     unmounted(folder)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end_monitors(folder: Path) -> None:
+    """Kill what waits five minutes long for whoever asks after a command that the API ran in a container."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            program, *arguments = (process / "cmdline").read_bytes().split(b"\0")
+            if program.endswith(b"conmon") and any(os.fsencode(folder / "graph") in each for each in arguments):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 @contextmanager

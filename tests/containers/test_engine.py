@@ -14,6 +14,7 @@ import pytest
 from kubernaut.local.process import is_alive
 from tests.containers.bases import nats_image
 from tests.containers.engine import VARIABLE
+from tests.containers.podman import api
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,10 +41,18 @@ def a_container(engine: Engine) -> tuple[int, Path]:
 
 
 def assert_nothing_is_left(process: int, folder: Path) -> None:
-    """No process, no file, no mount."""
+    """No process, neither the container's nor one that is called with a file of it; no file, no mount."""
     assert not is_alive(process)
+    assert [] == [each for each in Path("/proc").glob("[0-9]*") if str(folder) in _command(each)]
     assert not folder.exists()
     assert str(folder) not in Path("/proc/self/mountinfo").read_text()
+
+
+def _command(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_text(errors="replace")
+    except OSError:  # it has ended
+        return ""
 
 
 @pytest.mark.real
@@ -51,11 +60,13 @@ def assert_nothing_is_left(process: int, folder: Path) -> None:
 def test_nothing_is_left_of_an_engine_in_which_a_test_failed(
     own_engine: Callable[[], AbstractContextManager[Engine]],
 ) -> None:
-    """A container that still runs is ended, and deleted with the rest."""
+    """A container that still runs is ended and deleted with the rest; so is what waits after an API's command in it."""
 
     def fail(engine: Engine, found: list[tuple[int, Path]]) -> None:
         found.append(a_container(engine))
         assert is_alive(found[0][0])
+        with api(engine) as environment:
+            engine.run("--url", environment["DOCKER_HOST"], "exec", "one", "/nats-server", "--version")
         raise ZeroDivisionError
 
     found: list[tuple[int, Path]] = []
