@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(1500)]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CHILD_SECONDS: Final = 900.0
+_STORE: Final = "tests/auditor/test_store_contract.py"
 ADDRESSES: Final = frozenset({"NATS_URL", "DATABASE_URL", "KUBECONFIG"})
 """Where one is named, no container is used."""
 
@@ -65,21 +66,14 @@ def left(engine: Engine) -> str:
     return engine.run("ps", "--all", "--quiet", "--filter", "label=org.testcontainers=true")
 
 
-@pytest.mark.parametrize(
-    "tests",
-    [
-        pytest.param(("tests/containers/system_on_fixtures.py",), id="the services on all three"),
-        pytest.param(("tests/auditor/test_store_contract.py",), id="the audit's store on PostgreSQL"),
-        pytest.param(
-            ("tests/install/test_install.py", "-k", "all_parts"), id="the installer on PostgreSQL and Kubernetes"
-        ),
-    ],
-)
-async def test_parts_in_containers_pass_the_same_tests(
-    engine: Engine, contained: dict[str, str], tests: tuple[str, ...]
-) -> None:
-    """They pass as on embedded parts, and no container is left."""
-    code, said = await a_pytest(contained, *tests)
+async def test_parts_in_containers_pass_the_same_tests(engine: Engine, contained: dict[str, str]) -> None:
+    """The services on all three, the audit's store, the installer: they pass as on embedded parts; nothing is left."""
+    code, said = await a_pytest(
+        contained,
+        "tests/containers/system_on_fixtures.py",
+        _STORE,
+        "tests/install/test_install.py::test_all_parts_on_real_servers",
+    )
 
     assert 0 == code, said
     assert "" == left(engine)
@@ -89,7 +83,7 @@ async def test_without_its_image_a_part_is_missing_and_no_other_takes_its_place(
     """So what passes with `--containers` has passed on containers."""
     nothing = contained | {"KUBERNAUT_TEST_POSTGRES_IMAGE": "localhost/kubernaut-tests/nothing:test"}
 
-    code, said = await a_pytest(nothing, "tests/install/test_install.py", "-k", "all_parts")
+    code, said = await a_pytest(nothing, _STORE, "-k", "postgresql", "--exitfirst")
 
     assert 1 == code, said
     assert "kubernaut-tests/nothing" in said
