@@ -38,6 +38,8 @@ async def test_compose_runs_a_workflow_keeps_the_log_and_leaves_nothing(
         containers = project.containers()
         for name in (*SERVICES, "nats", "postgres"):
             await until(partial(project.is_healthy, containers[name]), f"{name} is healthy", 60)
+        # podman starts it again with each service
+        await until(partial(_has_ended, engine, containers["install"]), "the installer is through", 120)
 
         await project.run("stop")
         codes = {name: _exit_code(engine, containers[name]) for name in (*SERVICES, "install")}
@@ -61,6 +63,10 @@ async def _all_ready(project: Composed) -> None:
         return not any(await asyncio.gather(*map(why_not_ready, probes)))
 
     await until(ready, "the four services are ready", 180)
+
+
+async def _has_ended(engine: Engine, container: str) -> bool:
+    return "exited" == (await asyncio.to_thread(engine.run, "inspect", "--format={{.State.Status}}", container)).strip()
 
 
 def _exit_code(engine: Engine, container: str) -> int:
