@@ -151,6 +151,8 @@ class Kubernetes:
             "disable-admission-plugins": "ServiceAccount",
             # As OpenShift has it: whoever makes an object that blocks the end of its owner must be allowed to.
             "enable-admission-plugins": "OwnerReferencesPermissionEnforcement",
+            # Else its end waits for open watches until a minute is over.
+            "shutdown-watch-termination-grace-period": "10s",
             "profiling": "false",
         }
         if self.audit_log is not None:

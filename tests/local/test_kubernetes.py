@@ -1,6 +1,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +9,10 @@ import pytest
 import pytest_asyncio
 import yaml
 
+from kubernaut.local.kubernetes import API_SERVER
 from kubernaut.local.stack import LocalStack, StackOptions
+from runtime.cluster import connect_to
+from runtime.ports import Resource
 from tests.local.kubectl import kubectl
 from tests.local.waiting import LIMIT_SECONDS, until
 
@@ -99,3 +103,20 @@ async def test_objects_outlive_kill_9_of_etcd_and_of_the_server(stack: LocalStac
         await stack.supervisor.wait_ready(name)
 
     assert await kubectl(stack.kubeconfig, "get", "configmap", "kept", "-o", "name") == "configmap/kept"
+
+
+async def test_the_server_ends_in_order_although_somebody_watches(stack: LocalStack) -> None:
+    """It is told to, ends the watches and then itself: nothing waits until its time is up and kills it."""
+    await kubectl(stack.kubeconfig, "create", "configmap", "watched")
+    cluster = await connect_to(str(stack.kubeconfig))
+    try:
+        async with aclosing(cluster.watch(Resource("", "v1", "configmaps"), None, resource_version="0")) as events:
+            await anext(events)
+            await stack.supervisor.stop(API_SERVER)
+    finally:
+        await cluster.close()
+    code = stack.supervisor[API_SERVER].process.exit_code
+    await stack.supervisor.start(API_SERVER)
+    await stack.supervisor.wait_ready(API_SERVER)
+
+    assert code == 0
