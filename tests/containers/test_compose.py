@@ -62,7 +62,7 @@ async def _all_ready(project: Composed) -> None:
         probes = [HttpProbe(url=f"http://127.0.0.1:{project.ports[name]}/readyz") for name in SERVICES]
         return not any(await asyncio.gather(*map(why_not_ready, probes)))
 
-    await until(ready, "the four services are ready", 180)
+    await until(ready, "the four services are ready", 300)
 
 
 async def _has_ended(engine: Engine, container: str) -> bool:
