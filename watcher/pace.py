@@ -17,6 +17,8 @@ FIRST: Final = 0.8
 MOST: Final = 30.0
 HEALTHY: Final = 120.0
 """Seconds of watching after which trouble starts from the beginning. These are client-go's numbers (reflector.go)."""
+TRUE: Final = 10.0
+"""Seconds after which a watch was one, however it ended."""
 
 
 class Pace:
@@ -27,6 +29,7 @@ class Pace:
         # Never near 0, as full jitter may be: an API server that answers with errors at once is asked at most about
         # eight times in the first minute.
         self._backoff = Backoff(first=2 * FIRST, most=MOST, draw=lambda: 0.5 + draw() / 2)
+        self._watched = False
 
     def wait(self, lasted: float, error: Exception | None) -> float:
         """Seconds to wait after a watch that lasted so many seconds and ended with `error`, or in order."""
@@ -34,6 +37,12 @@ class Pace:
             self._backoff.reset()
             if error is None:
                 return 0.0
+        self._watched = self._watched or lasted >= TRUE
+        if self._watched and isinstance(error, GoneError):
+            # An API server that was away is there again and says what to do. Once: a list that is gone by the time that
+            # its watch begins must not be asked for without a pause.
+            self._backoff.reset()
+            self._watched = False
         asked = error.retry_after if isinstance(error, UnavailableError) else None
         return max(self._backoff.next(), asked or 0.0)
 

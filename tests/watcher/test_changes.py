@@ -216,6 +216,18 @@ def test_the_pace_slows_down_and_recovers() -> None:
     assert healthy == [0.0, 0.8]
 
 
+def test_after_a_restart_of_the_api_server_the_list_is_not_put_off() -> None:
+    """(F14) A version that is gone is an orderly answer: list at once, but not again and again without watching."""
+    pace = Pace(draw=lambda: 0.0)
+    away, gone = UnavailableError("429: storage is (re)initializing"), GoneError("too old resource version")
+
+    first = [pace.wait(lasted, error) for lasted, error in ((60.0, None), (0.1, away), (0.1, away), (0.1, gone))]
+    again = [pace.wait(0.1, gone), pace.wait(0.1, gone)]
+    next_time = [pace.wait(60.0, None), pace.wait(0.1, gone)]
+
+    assert (first, again, next_time) == ([0.8, 1.6, 3.2, 0.8], [1.6, 3.2], [6.4, 0.8])
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [(None, "ended"), (GoneError(""), "gone"), (StreamBrokenError(""), "broken"), (UnreadableError(""), "refused")],
