@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LIVE_SECONDS: Final = 5.0
 """In which /livez must answer: far more than it needs, far less than a kubelet waits before it restarts."""
+_READY_SECONDS: Final = 180.0
 _POLL_SECONDS: Final = 0.2
 
 
@@ -82,5 +83,5 @@ class Rollout:
             self.problems.append(f"{name} took {took:.1f} s to end, it has {within:g} s")
         await asyncio.sleep(down_seconds)  # the fault itself
         await self._supervisor.start(name)
-        await self._supervisor.wait_ready(name)
+        await self._supervisor.wait_ready(name, _READY_SECONDS)
         self._liveness.away.discard(name)

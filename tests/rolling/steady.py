@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Final
 
 from runtime.errors import AlreadyExistsError, UnavailableError
 from runtime.kinds import WORKFLOWS
-from tests.e2e.world import a_workflow, ten_steps
+from tests.e2e.world import a_step, a_workflow
 from tests.simulation.workflows import NAMESPACE
 
 if TYPE_CHECKING:
     from runtime.cluster import ClusterClient
     from tests.chaos.truth import Truth
 
+STEPS: Final = (a_step(1), a_step(2, 1))
 _PACE_SECONDS: Final = 0.05
 
 
 class Steady:
-    """Graphs of ten steps, whose executor takes `take` for each and does well."""
+    """Graphs of one step after the other, whose executor takes `take` for each and does well."""
 
     def __init__(self, cluster: ClusterClient, truth: Truth, *, many: int, take: str) -> None:
         self._cluster = cluster
@@ -31,10 +32,9 @@ class Steady:
     async def keep(self, stop: asyncio.Event) -> None:
         """Keep so many running until `stop`."""
         while not stop.is_set():
-            if self.running < self._many:
-                await self._apply(f"rolling-{len(self.names)}")
-            else:
-                await asyncio.sleep(_PACE_SECONDS)
+            missing = self._many - self.running
+            await asyncio.gather(*(self._apply(f"rolling-{len(self.names) + n}") for n in range(missing)))
+            await asyncio.sleep(_PACE_SECONDS)
 
     @property
     def running(self) -> int:
@@ -43,7 +43,7 @@ class Steady:
 
     async def _apply(self, name: str) -> None:
         """Apply one, however often it takes: by its name it is there once."""
-        body = a_workflow(name, ten_steps(), simulate={"all-steps": f"take:{self._take}"})
+        body = a_workflow(name, list(STEPS), simulate={"all-steps": f"take:{self._take}"})
         body["metadata"]["namespace"] = NAMESPACE
         self.names.append(name)
         while True:

@@ -1,7 +1,8 @@
 """Everything is restarted, one process after the other, twice, under load: nothing is lost, nothing is done twice.
 
-As an upgrade does it: each replica of the four services, then NATS, PostgreSQL and the API server, by their stop
-signals, each time until all is ready again. Creations are counted in the API server's own audit log.
+Each replica of the four services, then NATS, PostgreSQL and the API server, by their stop signals, each time until all
+is ready again; in the second round the services side by side, as in an upgrade. Creations are counted in the API
+server's own audit log.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -24,17 +24,24 @@ from tests.chaos.faults import TWICE, names_of
 from tests.chaos.words import Words, lag
 from tests.e2e.world import until
 from tests.rolling.restart import Liveness, Rollout
-from tests.rolling.steady import Steady
+from tests.rolling.steady import STEPS, Steady
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 LOGGER: Final = logging.getLogger(__name__)
 WORKFLOWS: Final = 100
-TAKE: Final = "8s"
-ROUNDS: Final = 2
-REPLICAS: Final = tuple(name for service in TWICE for name in names_of(TWICE)[service])
+TAKE: Final = "20s"
+"""So that a run outlives several restarts, and a hundred of them leave the machine to the restarts."""
+BY_SERVICE: Final = tuple(names_of(TWICE)[service] for service in TWICE)
+REPLICAS: Final = tuple(name for names in BY_SERVICE for name in names)
+ROUNDS: Final = ((REPLICAS,), BY_SERVICE)
+"""First one replica after the other; then one of each service at a time, as deployments roll in an upgrade."""
 PARTS: Final = ("nats", "postgres", API_SERVER)
-PART_DOWN_SECONDS: Final = 3.0
+PART_DOWN_SECONDS: Final = 2.0
 """Long enough for every service to notice."""
 SERVICE_STOP_SECONDS: Final = 25.0
 """What a service has to put things in order (`runtime.service`)."""
@@ -52,7 +59,7 @@ async def test_everything_is_restarted_twice_under_load_and_nobody_notices(tmp_p
         asking, over = asyncio.create_task(liveness.ask_for_ever()), asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(steady.keep(over))
-            running = await _restart_everything(eyes, rollout, steady)
+            running = await _restart_everything(eyes, rollout)
             over.set()
         await until(lambda: _ended(eyes, steady), "all runs have ended, and all is read", PATIENCE)
         asking.cancel()
@@ -65,27 +72,33 @@ async def test_everything_is_restarted_twice_under_load_and_nobody_notices(tmp_p
         LOGGER.info("seconds to end: %s", {name: round(took, 1) for name, took in rollout.longest.items()})
         assert [] == liveness.problems + rollout.problems + eyes.truth.problems + words.problems
         assert {"completed": len(steady.names)} == Counter(run.phase for run in eyes.truth.runs.values())
-        assert {f"{name}-step-{step}": 1 for name in steady.names for step in range(1, 11)} == created
+        assert {f"{name}-step-{step}": 1 for name in steady.names for step in range(1, len(STEPS) + 1)} == created
         assert created == eyes.truth.names
         assert rows == words.messages > 0
-        assert ROUNDS * (len(REPLICAS) + len(PARTS)) == rollout.restarts
+        assert len(ROUNDS) * (len(REPLICAS) + len(PARTS)) == rollout.restarts
         assert set(REPLICAS) == set(liveness.answers)
         assert min(running) >= WORKFLOWS // 2
 
 
-async def _restart_everything(eyes: Eyes, rollout: Rollout, steady: Steady) -> list[int]:
+async def _restart_everything(eyes: Eyes, rollout: Rollout) -> list[int]:
     """Do it; return how many runs were under way at each restart."""
     await until(lambda: _under_way(eyes), "a step of each is under way", PATIENCE)
-    running, began = [], time.monotonic()
-    for _ in range(ROUNDS):
-        for name in REPLICAS:
-            running.append(steady.running)
-            await rollout.restart(name, down_seconds=0.0, within=SERVICE_STOP_SECONDS)
-        for name in PARTS:
-            running.append(steady.running)
-            await rollout.restart(name, down_seconds=PART_DOWN_SECONDS, within=PART_STOP_SECONDS)
-            await _all_are_ready(eyes, name)
-    LOGGER.info("%d restarts in %.1f s", rollout.restarts, time.monotonic() - began)
+    running: list[int] = []
+
+    async def restart(names: Iterable[str], down_seconds: float, within: float) -> None:
+        for name in names:
+            running.append(len(eyes.truth.running))
+            began = time.monotonic()
+            await rollout.restart(name, down_seconds=down_seconds, within=within)
+            if name in PARTS:
+                await _all_are_ready(eyes, name)
+            LOGGER.info("%s in %.1f s, under %d runs", name, time.monotonic() - began, running[-1])
+
+    for side_by_side in ROUNDS:
+        async with asyncio.TaskGroup() as group:
+            for names in side_by_side:
+                group.create_task(restart(names, 0.0, SERVICE_STOP_SECONDS))
+        await restart(PARTS, PART_DOWN_SECONDS, PART_STOP_SECONDS)
     return running
 
 
