@@ -66,7 +66,7 @@ async def _all_ready(project: Composed) -> None:
 
 
 async def _has_ended(engine: Engine, container: str) -> bool:
-    return "exited" == (await asyncio.to_thread(engine.run, "inspect", "--format={{.State.Status}}", container)).strip()
+    return "false" == (await asyncio.to_thread(engine.run, "inspect", "--format={{.State.Running}}", container)).strip()
 
 
 def _exit_code(engine: Engine, container: str) -> int:
