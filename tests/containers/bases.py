@@ -31,7 +31,8 @@ _IMAGES: Final = Path(__file__).with_name("images")
 SUITE: Final = "trixie"
 PACKAGES: Final = ("ca-certificates", "openssl", "python3", "python3-venv")
 """What the product's image is built on and stands on, and what servers of tests need."""
-MIRROR: Final = os.environ.get("KUBERNAUT_TEST_DEBIAN_MIRROR", "http://deb.debian.org/debian")
+MIRROR: Final = tuple(filter(None, [os.environ.get("KUBERNAUT_TEST_DEBIAN_MIRROR")]))
+"""Of Debian's packages; none: debootstrap's own choice."""
 _DROPPED: Final = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale")
 _TRIES: Final = 3
 PYTHON: Final = "localhost/kubernaut-tests/python:3.13"
@@ -143,7 +144,7 @@ def _make(scratch: Path, archive: Path) -> None:
     """Install Debian into a folder and pack it. Mirrors fail at times: it is tried anew."""
     for attempt in range(1, _TRIES + 1):
         root = scratch / f"root-{attempt}"
-        options = ("--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(root), MIRROR)
+        options = ("--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(root), *MIRROR)
         try:
             call("debootstrap", *options)
             break

@@ -26,15 +26,16 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(1500)]
 ROOT: Final = Path(__file__).resolve().parents[2]
 CHILD_SECONDS: Final = 900.0
 _STORE: Final = "tests/auditor/test_store_contract.py"
-ADDRESSES: Final = frozenset({"NATS_URL", "DATABASE_URL", "KUBECONFIG"})
-"""Where one is named, no container is used."""
+OURS: Final = frozenset({"NATS_URL", "DATABASE_URL", "KUBECONFIG", "PYTEST_ADDOPTS"})
+"""Addresses, with which no container would be used, and how this pytest is run: with its `--basetemp` the child would
+empty the folder that this one works in."""
 
 
 @pytest.fixture(scope="module")
 def contained(engine: Engine, images: Bases) -> Iterator[dict[str, str]]:
     """The environment of a pytest that finds the engine and has its parts from these images."""
     with api(engine) as environment:
-        yield {name: value for name, value in environment.items() if name not in ADDRESSES} | {
+        yield {name: value for name, value in environment.items() if name not in OURS} | {
             "KUBERNAUT_TEST_NATS_IMAGE": images.nats,
             "KUBERNAUT_TEST_POSTGRES_IMAGE": images.postgres,
             "KUBERNAUT_TEST_KUBERNETES_IMAGE": kubernetes_image(engine),
