@@ -126,6 +126,7 @@ USERS: Final = (
         publishes=(subjects.OUTCOMES, dead_letter(BRIDGE.name), *_SEEN),
         consumes=(BRIDGE,),
         reads=(LOG,),
+        scans=(LOG,),  # back to the last decision, where somebody has written after it what is none
         looks_at=(AUDITOR,),
     ),
     User(
