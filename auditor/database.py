@@ -21,6 +21,8 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 _FILES: Final = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _VERIFIED: Final = ("verify-full", "verify-ca")
 _LOCAL: Final = ("", "127.0.0.1", "::1", "localhost")
+_PASSING: Final = frozenset({"08", "53", "55", "57"})
+"""Classes of SQLSTATE that pass: connection, resources, a lock held too long, shutting down or starting."""
 _LOGIN: Final = "28"
 """Class of SQLSTATE: the login was refused."""
 _CLIENT_CERTIFICATE: Final = "client certificate"
@@ -40,6 +42,11 @@ async def connect(address: str, *, application: str, seconds: float, **settings:
         )
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, ValueError) as error:
         raise UnavailableError(_told(error, address)) from error
+
+
+def will_pass(error: asyncpg.PostgresError) -> bool:
+    """Tell whether the same may go through later with nothing mended."""
+    return (error.sqlstate or "")[:2] in _PASSING
 
 
 def in_plain(address: str) -> bool:

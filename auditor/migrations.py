@@ -12,7 +12,7 @@ from typing import Final
 
 import asyncpg
 
-from auditor.database import Connection, connect
+from auditor.database import Connection, connect, will_pass
 from auditor.sql_files import Migration, migrations, missing, statement
 from runtime.errors import RefusedError, UnavailableError
 
@@ -24,8 +24,6 @@ _SERVER_SETTINGS: Final = {
     "lock_timeout": "300s",
     "client_min_messages": "warning",
 }
-_UNAVAILABLE: Final = frozenset({"08", "53", "55", "57"})
-"""Classes of SQLSTATE that pass: connection, resources, a lock held too long, shutting down or starting."""
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('kubernaut.audit.migrations', 0))"
 _APPLIED_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS audit_migration (
@@ -47,7 +45,7 @@ async def migrate(dsn: str) -> list[str]:
     try:
         return await _migrate(dsn)
     except asyncpg.PostgresError as error:
-        if (error.sqlstate or "")[:2] in _UNAVAILABLE:
+        if will_pass(error):
             raise UnavailableError(f"PostgreSQL cannot take migrations now: {error}") from error
         message = f"PostgreSQL refused a migration ({error.sqlstate}): {error}; {_way_out(error)}"
         raise RefusedError(message, reason=error.sqlstate or "") from error

@@ -11,7 +11,7 @@ from typing import Final
 
 import asyncpg
 
-from auditor.database import Connection, connect
+from auditor.database import Connection, connect, will_pass
 from auditor.sql_files import statement
 from runtime.errors import RefusedError, SettingsError, UnavailableError
 
@@ -21,8 +21,6 @@ _CONNECT_SECONDS: Final = 10.0
 _ITERATIONS: Final = 4096
 """PostgreSQL's own default (scram_iterations)."""
 _SALT_BYTES: Final = 16
-_UNAVAILABLE: Final = frozenset({"08", "53", "55", "57"})
-"""Classes of SQLSTATE that pass, as for migrations."""
 
 
 async def set_up(dsn: str, passwords: Path | None = None) -> list[str]:
@@ -38,7 +36,7 @@ async def set_up(dsn: str, passwords: Path | None = None) -> list[str]:
     try:
         return await _set_up(connection, secrets)
     except asyncpg.PostgresError as error:
-        if (error.sqlstate or "")[:2] in _UNAVAILABLE:
+        if will_pass(error):
             raise UnavailableError(f"PostgreSQL cannot set up roles now: {error}") from error
         message = (
             f"PostgreSQL refused to set up the roles ({error.sqlstate}): {error}; it takes a superuser, or the "

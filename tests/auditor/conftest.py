@@ -12,6 +12,7 @@ import pytest_asyncio
 from auditor.migrations import migrate
 from tests.auditor.accounts import FakeAudit, RealAudit
 from tests.auditor.sealed import SealedAudit, a_sealed_audit, copied
+from tests.databases import an_empty_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -23,14 +24,8 @@ if TYPE_CHECKING:
 @pytest_asyncio.fixture
 async def empty_database(database_url: str) -> AsyncIterator[str]:
     """The address of a database of the test's own, with nothing in it."""
-    name = f"audit_{uuid.uuid4().hex}"
-    server = await asyncpg.connect(database_url)
-    await server.execute(f"CREATE DATABASE {name}")
-    try:
-        yield urlunsplit(urlsplit(database_url)._replace(path=f"/{name}"))
-    finally:
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await server.close()
+    async with an_empty_database(database_url, "audit") as address:
+        yield address
 
 
 @pytest_asyncio.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -17,6 +16,7 @@ from auditor.migrations import migrate
 from kubernaut.install_streams import install_streams
 from kubernaut.local.postgres import find_installation
 from schemas.subjects import LOG
+from tests.databases import an_empty_database
 from tests.doctor.patient import ROOT, Patient
 from tests.nats_server import administrator
 from tests.storage.damage import store_below
@@ -42,17 +42,8 @@ def block(beginning: str) -> str:
 @pytest_asyncio.fixture
 async def databases(database_url: str) -> AsyncIterator[tuple[str, str]]:
     """Two empty databases of the test's own: one to be lost, one to restore into."""
-    names = [f"backup_{uuid.uuid4().hex}" for _ in range(2)]
-    server = await asyncpg.connect(database_url)
-    for name in names:
-        await server.execute(f"CREATE DATABASE {name}")
-    try:
-        first, second = (urlunsplit(urlsplit(database_url)._replace(path=f"/{name}")) for name in names)
-        yield first, second
-    finally:
-        for name in names:
-            await server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        await server.close()
+    async with an_empty_database(database_url, "backup") as lost, an_empty_database(database_url, "backup") as restored:
+        yield lost, restored
 
 
 async def test_the_audit_comes_back_from_a_dump(

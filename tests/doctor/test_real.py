@@ -18,6 +18,7 @@ from kubernaut.install_streams import install_streams
 from schemas.nats_conf import conf
 from schemas.nats_users import READER, USERS, permissions
 from schemas.subjects import AUDITOR, BRIDGE, LOG, TIMER_STREAM
+from tests.databases import an_empty_database
 from tests.doctor.patient import Patient, a_nats_server
 from tests.nats_server import administrator
 
@@ -34,14 +35,8 @@ WORKFLOWS = "workflowexecutions.workflowexecution.kubernaut.io"
 @pytest_asyncio.fixture
 async def dsn(database_url: str) -> AsyncIterator[str]:
     """A database of the test's own, with nothing in it."""
-    name = f"doctor_{uuid.uuid4().hex}"
-    server = await asyncpg.connect(database_url)
-    await server.execute(f"CREATE DATABASE {name}")
-    try:
-        yield urlunsplit(urlsplit(database_url)._replace(path=f"/{name}"))
-    finally:
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await server.close()
+    async with an_empty_database(database_url, "doctor") as address:
+        yield address
 
 
 async def test_a_stream_that_somebody_removed(fresh_nats: NatsServer) -> None:
