@@ -121,6 +121,17 @@ class LocalStack:
             environment["KUBECONFIG"] = str(self._accounts.kubeconfig(role))
         return environment if role is None else environment | self.nats_login(role.name)
 
+    def service_environment(self, service: Service) -> dict[str, str]:
+        """The same for a service; only the auditor is told of the database, as the role that may add rows to it."""
+        environment = self.environment_of(service.role)
+        address = environment.pop("DATABASE_URL", None)
+        if service.module != AUDITOR.module or address is None:
+            return environment
+        if self._postgres is None:
+            return environment | {"DATABASE_URL": address}
+        login = self._postgres.login if service.code is None else self._postgres.login_of_old
+        return environment | login("writer")
+
     def nats_login(self, user: str) -> dict[str, str]:
         """What a process needs to be one of our users on the embedded NATS; a server of somebody else knows none."""
         return {} if self._nats is None else self._nats.login(user)
@@ -262,22 +273,11 @@ class LocalStack:
         if code != 0:
             raise process.not_ready(f"failed with code {code}")
 
-    def _environment_of(self, service: Service) -> dict[str, str]:
-        """Only the auditor is told where the database is, and logs in as the role that may add rows."""
-        environment = self.environment_of(service.role)
-        address = environment.pop("DATABASE_URL", None)
-        if service.module != AUDITOR.module or address is None:
-            return environment
-        if self._postgres is None:
-            return environment | {"DATABASE_URL": address}
-        login = self._postgres.login if service.code is None else self._postgres.login_of_old
-        return environment | login("writer")
-
     async def _start_services(self) -> None:
         names = []
         for service in self._services:
             replicas = self.options.replicas.get(service.name, 1)
-            environment = self._environment_of(service)
+            environment = self.service_environment(service)
             for spec in service_specs(service, replicas, environment, self.logs, self._ports):
                 own = self.options.environments.get(spec.name, {})
                 await self.supervisor.add(replace(spec, environment={**spec.environment, **own}))
