@@ -54,8 +54,8 @@ def doctor(
 ) -> None:
     """Look at an installation: what is wrong, why it matters, and what to type to mend it. Changes nothing.
 
-    What cannot be looked at is told as such and never taken for well. Exit code 0 when nothing is wrong, 1 when there
-    is an error, 2 when there is none but something could not be looked at.
+    What cannot be looked at is told as such and never taken for well; what was not asked for is told as skipped. Exit
+    code 0 when nothing is wrong, 1 when there is an error, 2 when there is none but something could not be looked at.
     """
     logs.configure("error")
     found = findings(asyncio.run(examine(installation(parts or PARTS, options), seconds=seconds)))

@@ -37,7 +37,10 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """What to do where it cannot be looked at."""
 
 
-_NO_MONITOR: Final = "give the address of the server's monitoring port with --monitor, such as http://nats:8222"
+_NO_MONITOR: Final = (
+    "give the address of the server's monitoring port with --monitor or KUBERNAUT_NATS_MONITOR, "
+    "such as http://nats:8222"
+)
 
 _NATS: Final = {
     "nats.answers": Check(

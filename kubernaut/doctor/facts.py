@@ -74,7 +74,8 @@ class NatsFacts(msgspec.Struct, frozen=True, kw_only=True):
     """By the server's clock; 0 where nothing told it."""
     ahead_seconds: float | Unlooked
     """How far the server's clock is ahead of this machine's."""
-    monitor: Monitor | Unlooked
+    monitor: Monitor | Unlooked | None
+    """None where its address was not given."""
     streams: dict[str, StreamFacts | Unlooked | None]
     """By name; None for one that is not there."""
     consumers: dict[str, ConsumerFacts | Unlooked | None]

@@ -9,10 +9,11 @@ import msgspec
 
 from kubernaut.doctor.checks import CHECKS
 
-Severity = Literal["error", "warning", "unknown", "note", "ok"]
-SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "unknown", "note", "ok")
+Severity = Literal["error", "warning", "unknown", "skipped", "note", "ok"]
+SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "unknown", "skipped", "note", "ok")
 """In the order in which they are told. `unknown`: it was to be looked at and could not be; it never counts as well.
-`note`: worth knowing, and nothing to be mended."""
+`skipped`: it was not asked for, and how to ask is told; it counts neither as well nor as trouble. `note`: worth
+knowing, and nothing to be mended."""
 
 
 class Unlooked(msgspec.Struct, frozen=True):
@@ -45,7 +46,7 @@ def finding(
     known = CHECKS[check]
     if severity in {"ok", "note"}:
         return Finding(id=check, severity=severity, about=about, seen=seen)
-    if severity == "unknown":
+    if severity in {"unknown", "skipped"}:
         known_mend, known_command = known.see, ""
     else:
         known_mend, known_command = known.mend, known.command
@@ -74,7 +75,7 @@ def counts(findings: Iterable[Finding]) -> dict[Severity, int]:
 def exit_code(findings: Iterable[Finding], *, strict: bool) -> int:
     """Return 1 when something is wrong, else 2 when something could not be looked at, else 0.
 
-    `strict`: warnings count as errors.
+    `strict`: warnings count as errors. What was not asked for changes nothing.
     """
     found = counts(findings)
     if found["error"] or (strict and found["warning"]):

@@ -30,7 +30,6 @@ from runtime.nats_connection import Connection
 from runtime.nats_stored import from_api
 from schemas.subjects import CONSUMERS, EVENT_STREAM, LOG, STREAMS, Consumer
 
-NO_MONITOR: Final = Unlooked("only the server's monitoring port tells it, and its address was not given")
 _LOCAL: Final = ("127.0.0.1", "::1", "localhost")
 _LOOKS: Final = 4
 _PAUSE_SECONDS: Final = 0.4
@@ -68,7 +67,7 @@ async def _ask(api: Connection, where: Addresses, audited: Audited, seconds: flo
     names = [stream.name for stream in STREAMS]
     account, monitor, letters, mirror, clock, memory, *rest = await asyncio.gather(
         looked(_account(api), seconds),
-        looked(_monitor(where.monitor, seconds), seconds) if where.monitor else _nothing(NO_MONITOR),
+        looked(_monitor(where.monitor, seconds), seconds) if where.monitor else _nothing(None),
         looked(_letters(where.url), seconds),
         looked(_mirror(where.subscribers, seconds), 2 * seconds) if where.subscribers else _nothing(None),
         looked(_clock(api), seconds),

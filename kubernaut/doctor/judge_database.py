@@ -116,6 +116,9 @@ def _rows(facts: DatabaseFacts, nats: NatsFacts | Unlooked | None) -> Finding:
     newest = facts.newest
     if isinstance(newest, Unlooked):
         return finding("audit.rows", "unknown", AUDIT, newest.reason)
+    if nats is None:
+        seen = f"it holds messages up to {newest.sequence}; what it must hold only NATS tells"
+        return finding("audit.rows", "skipped", AUDIT, seen, mend="look at NATS as well")
     auditor = nats.consumers[AUDITOR.name] if isinstance(nats, NatsFacts) else None
     if not isinstance(auditor, ConsumerFacts):
         seen = f"it holds messages up to {newest.sequence}; what the auditor acknowledged is not known"

@@ -22,6 +22,7 @@ NEARLY_FULL: Final = 0.8
 FULL: Final = 0.95
 COPIES: Final = 3
 NATS: Final = "NATS"
+NO_MONITOR: Final = "only the server's monitoring port tells it"
 
 
 def judge_nats(facts: NatsFacts) -> Iterator[Finding]:
@@ -87,6 +88,9 @@ def _room(about: str, used: int, limit: int) -> Finding:
 
 def _monitored(facts: NatsFacts) -> Iterator[Finding]:
     monitor = facts.monitor
+    if monitor is None:
+        yield from (finding(check, "skipped", NATS, NO_MONITOR) for check in ("nats.health", "nats.sync"))
+        return
     if isinstance(monitor, Unlooked):
         yield finding("nats.health", "unknown", NATS, monitor.reason)
     else:
@@ -207,7 +211,7 @@ def _memory(facts: NatsFacts) -> Iterator[Finding]:
 def _mirror(facts: NatsFacts) -> Iterator[Finding]:
     found, about = facts.mirror, "mirror"
     if not facts.mirror_asked:
-        yield finding("mirror.follows", "note", about, "not looked at: no user of the subscribers' account was given")
+        yield finding("mirror.follows", "skipped", about, "only a user of the subscribers' account sees it")
     elif isinstance(found, Unlooked):
         yield finding("mirror.follows", "unknown", about, found.reason)
     elif found is None:

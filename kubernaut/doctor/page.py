@@ -32,12 +32,13 @@ Each finding has an id, a severity, what was seen, why it matters, and what to d
 | error | something does not work, or something that was promised does not hold |
 | warning | it works, and will not always; or a protection is missing |
 | unknown | it was to be looked at and could not be: no answer, no right, no address. Never taken for well |
+| skipped | it was not asked for, and how to ask is told. Neither well nor wrong |
 | note | worth knowing; nothing is to be done |
 | ok | looked at, and well; counted, and told one by one with `-v` |
 
 | exit code | |
 | --- | --- |
-| 0 | no error (with `--strict` no warning either), and everything was looked at |
+| 0 | no error (with `--strict` no warning either), and everything that was asked for was looked at |
 | 1 | an error, or with `--strict` a warning |
 | 2 | neither, but something could not be looked at. `--only PART` leaves out what is not to be looked at |
 
@@ -48,7 +49,8 @@ With which rights: on NATS the user `reader` ([NATS](nats.md)), in PostgreSQL th
 ([database](database.md)), in the cluster an account that may get the resource definitions and list workflows,
 Deployments, admission policies and their bindings in all namespaces, and create subjectaccessreviews for the rights of
 the services. What only the server's administrator knows is asked of its monitoring port (`--monitor`,
-`KUBERNAUT_NATS_MONITOR`).
+`KUBERNAUT_NATS_MONITOR`), and what only a user of the subscribers' account sees is asked as one (`--subscribers`);
+without these it is skipped.
 
 What it cannot know: how full the disks of NATS and PostgreSQL are (their exporters do), whether the audit is unchanged
 (`kubernaut audit verify` proves that), and what the executor does.

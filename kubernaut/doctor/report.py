@@ -15,11 +15,18 @@ _STYLES: Final[dict[Severity, str]] = {
     "error": "bold red",
     "warning": "bold yellow",
     "unknown": "bold magenta",
+    "skipped": "bold cyan",
     "note": "bold blue",
     "ok": "green",
 }
 _NAMES: Final = {"nats": "NATS", "database": "PostgreSQL", "cluster": "Kubernetes"}
-_TOLD: Final[dict[Severity, str]] = {"error": "errors", "warning": "warnings", "unknown": "not looked at", "ok": "well"}
+_TOLD: Final[dict[Severity, str]] = {
+    "error": "errors",
+    "warning": "warnings",
+    "unknown": "not looked at",
+    "skipped": "skipped",
+    "ok": "well",
+}
 _WIDTH: Final = max(len(each) for each in CHECKS)
 
 
@@ -30,8 +37,10 @@ def lines(findings: Sequence[Finding], *, everything: bool) -> Iterator[Text]:
         if not of_part:
             continue
         yield Text(_NAMES[part], style="bold")
-        for severity in ("error", "warning", "unknown", "note"):
+        for severity in ("error", "warning", "unknown"):
             yield from _told(severity, [each for each in of_part if each.severity == severity])
+        yield from _skipped([each for each in of_part if each.severity == "skipped"])
+        yield from _told("note", [each for each in of_part if each.severity == "note"])
         well = [each for each in of_part if each.severity == "ok"]
         if everything:
             yield from _told("ok", well)
@@ -81,6 +90,16 @@ def _told(severity: Severity, findings: Sequence[Finding]) -> Iterator[Text]:
             yield from _detail("why", each.why)
             yield from _detail("do", each.mend)
             yield from _detail("type", each.command)
+
+
+def _skipped(findings: Sequence[Finding]) -> Iterator[Text]:
+    """Return one line for those that are asked for in the same way: what was left out, and how to have it."""
+    by_way: dict[tuple[str, str], list[str]] = {}
+    for each in findings:
+        by_way.setdefault((each.seen, each.mend), []).append(each.id)
+    for (seen, mend), names in by_way.items():
+        what = f"{', '.join(names)}: {printable(seen)}; {printable(mend)}"
+        yield Text.assemble("  ", ("skipped", _STYLES["skipped"]), f"   {what}")
 
 
 def _advice(finding: Finding) -> tuple[str, str, str]:

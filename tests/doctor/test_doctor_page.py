@@ -64,6 +64,18 @@ def test_people_are_told_the_worst_first_and_what_to_type() -> None:
     assert "4 errors, 1 warning, 0 not looked at" in summary(found).plain
 
 
+def test_what_was_skipped_takes_a_line() -> None:
+    """With how to ask for it; those that are asked for in the same way share the line."""
+    found = findings(facts(nats=nats(monitor=None)))
+
+    told = [line.plain for line in lines(found, everything=False) if "skipped" in line.plain]
+
+    assert len(told) == 1
+    assert told[0].startswith("  skipped   nats.health, nats.sync: ")
+    assert "--monitor" in told[0]
+    assert "0 not looked at, 2 skipped" in summary(found).plain
+
+
 def test_one_advice_for_several_is_told_once() -> None:
     """Three services without a Deployment: three lines, one cure."""
     found = [each for each in findings(SPOILT) if each.id == "service.there"]

@@ -377,11 +377,31 @@ def test_a_part_without_an_address_is_no_error() -> None:
 
 
 def test_a_part_that_is_not_asked_for_is_not_told() -> None:
-    """`--only` leaves the others out; what the audit is held against is then not known."""
+    """`--only` leaves the others out; what the audit is held against is then skipped."""
     found = findings(Facts(database=database()))
 
     assert {"database"} == {CHECKS[each.id].part for each in found}
-    assert ["audit.rows"] == [each.id for each in found if each.severity == "unknown"]
+    assert ["audit.rows"] == [each.id for each in found if each.severity == "skipped"]
+    assert exit_code(found, strict=True) == 0
+
+
+def test_what_was_not_asked_for_is_skipped() -> None:
+    """Neither the monitoring port nor a user of the subscribers' account is given: all is well nevertheless."""
+    found = findings(facts(nats=nats(monitor=None, mirror=None, mirror_asked=False)))
+
+    skipped = {each.id: each.mend for each in found if each.severity == "skipped"}
+    assert skipped.keys() == {"nats.health", "nats.sync", "mirror.follows"}
+    assert "--monitor" in skipped["nats.health"]
+    assert "--subscribers" in skipped["mirror.follows"]
+    assert exit_code(found, strict=True) == 0
+
+
+def test_what_was_asked_for_in_vain_is_not_skipped() -> None:
+    """A monitoring port that does not answer is not known, and the exit code says so."""
+    found = findings(facts(nats=nats(monitor=Unlooked("refused"))))
+
+    assert {"nats.health", "nats.sync"} == {each.id for each in found if each.severity == "unknown"}
+    assert exit_code(found, strict=False) == 2
 
 
 def test_a_lost_log_is_not_installed_anew() -> None:

@@ -136,7 +136,7 @@ async def test_a_server_that_was_set_up_carelessly(tmp_path: Path) -> None:
         blind = {each.id: each for each in await patient.findings()}
 
     assert ("error", "error") == (found["nats.sync"].severity, found["nats.payload"].severity)
-    assert "unknown" == blind["nats.sync"].severity
+    assert "skipped" == blind["nats.sync"].severity
     assert "ok" == found["nats.health"].severity
 
 
@@ -176,7 +176,8 @@ async def test_the_user_reader_is_enough(tmp_path: Path) -> None:
             await api.request("kubernaut.watch.x", b"{}")
         found = await Patient(NATS_URL=f"nats://{READER}:r@{address}").findings()
 
-    assert {"nats.health", "nats.sync"} == {each.id for each in found if each.severity == "unknown"}
+    assert set() == {each.id for each in found if each.severity == "unknown"}
+    assert {"nats.health", "nats.sync", "mirror.follows"} == {each.id for each in found if each.severity == "skipped"}
     assert {"consumer.read"} == {each.id for each in found if each.severity == "error"}
 
 
@@ -208,6 +209,8 @@ async def test_migrations_that_are_missing(dsn: str) -> None:
     assert "0001_messages" in found.seen
     await patient.well("database.schema")
     await patient.well("database.partitions")
+    told = await patient.type("kubernaut doctor --only database")
+    assert "skipped   audit.rows" in told
 
 
 async def test_a_writer_that_may_delete(dsn: str) -> None:
