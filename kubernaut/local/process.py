@@ -87,6 +87,23 @@ class Process:
             raise RuntimeError(message)
         return await self._child.wait()
 
+    async def run_to_end(self, seconds: float) -> None:
+        """Start it and wait until it has done its work; NotReadyError when it fails or its time is up.
+
+        Killed when it is not waited for any longer.
+        """
+        await self.start()
+        try:
+            async with asyncio.timeout(seconds):
+                code = await self.wait()
+        except BaseException as error:
+            await self.kill()
+            if isinstance(error, TimeoutError):
+                raise self.not_ready(f"did not end within {seconds:g} s") from None
+            raise
+        if code != 0:
+            raise self.not_ready(f"failed with code {code}")
+
     async def why_not_ready(self) -> str | None:
         """Ask its probe once: None when it is ready, else the reason."""
         return await probes.why_not_ready(self.spec.probe)

@@ -15,19 +15,20 @@ from types import TracebackType
 from typing import Self
 
 from kubernaut.local import kubernetes
+from kubernaut.local.access import Access
 from kubernaut.local.build import control_plane
 from kubernaut.local.home import DEFAULT_NAME, Home, Lock
 from kubernaut.local.kubernetes import Kubernetes
 from kubernaut.local.nats import NatsServer
 from kubernaut.local.ports import PortPool
 from kubernaut.local.postgres import PostgresServer
-from kubernaut.local.process import Process, ProcessSpec, start_time
+from kubernaut.local.process import Process, ProcessSpec
 from kubernaut.local.progress import Progress
 from kubernaut.local.service_accounts import ServiceAccounts
-from kubernaut.local.services import AUDITOR, SERVICES, Service, check_names, chosen, service_specs
-from kubernaut.local.state import ProcessState, StackState, clean_up, write_state
-from kubernaut.local.supervisor import Member, Supervisor
-from schemas.rbac import SETUP, Role
+from kubernaut.local.services import SERVICES, Service, check_names, chosen, service_specs
+from kubernaut.local.state import StackState, clean_up, state_of, write_state
+from kubernaut.local.supervisor import Supervisor
+from schemas.rbac import Role
 
 _INSTALL_SECONDS = 180.0
 INSTALL_COMMAND = (sys.executable, "-m", "kubernaut.install", "--timeout", f"{_INSTALL_SECONDS - 10:g}")
@@ -82,9 +83,11 @@ class LocalStack:
     def __init__(self, options: StackOptions, progress: Progress | None = None) -> None:
         self.options = options
         self.home = Home(options.name, options.home)
-        self.nats_url = options.nats_url
-        self.database_url = options.database_url
-        self.kubeconfig = options.kubeconfig.absolute() if options.kubeconfig is not None else None
+        self.access = Access(
+            nats_url=options.nats_url,
+            database_url=options.database_url,
+            kubeconfig=options.kubeconfig.absolute() if options.kubeconfig is not None else None,
+        )
         self.kubernetes_audit_log: Path | None = None
         self.supervisor = Supervisor(self._publish)
         self._progress = progress or Progress()
@@ -92,9 +95,6 @@ class LocalStack:
         self._lock: Lock | None = None
         self._phase = "starting"
         self._message = ""
-        self._nats: NatsServer | None = None
-        self._postgres: PostgresServer | None = None
-        self._accounts: ServiceAccounts | None = None
         self._log_handler: logging.Handler | None = None
         check_names(options.services, frozenset(options.replicas))
         self._services = chosen(options.services, options.without)
@@ -105,36 +105,36 @@ class LocalStack:
         return self.home.logs
 
     @property
+    def nats_url(self) -> str | None:
+        """Where NATS is, once it is ready."""
+        return self.access.nats_url
+
+    @property
+    def database_url(self) -> str | None:
+        """Where PostgreSQL is, once it is ready; with the administrator's password."""
+        return self.access.database_url
+
+    @property
+    def kubeconfig(self) -> Path | None:
+        """The administrator's way to the Kubernetes API, once that is ready."""
+        return self.access.kubeconfig
+
+    @property
     def environment(self) -> dict[str, str]:
-        """What a service or a client needs to find the parts."""
-        addresses = {
-            "NATS_URL": self.nats_url,
-            "DATABASE_URL": self.database_url,
-            "KUBECONFIG": None if self.kubeconfig is None else str(self.kubeconfig),
-        }
-        return {name: value for name, value in addresses.items() if value is not None}
+        """What an administrator's client needs to find the parts."""
+        return self.access.environment
 
     def environment_of(self, role: Role | None) -> dict[str, str]:
-        """The same for a service with the rights of its role; servers of the user's know no roles of ours."""
-        environment = self.environment
-        if role is not None and self._accounts is not None:
-            environment["KUBECONFIG"] = str(self._accounts.kubeconfig(role))
-        return environment if role is None else environment | self.nats_login(role.name)
+        """The same for a service with the rights of its role."""
+        return self.access.environment_of(role)
 
     def service_environment(self, service: Service) -> dict[str, str]:
-        """The same for a service; only the auditor is told of the database, as the role that may add rows to it."""
-        environment = self.environment_of(service.role)
-        address = environment.pop("DATABASE_URL", None)
-        if service.module != AUDITOR.module or address is None:
-            return environment
-        if self._postgres is None:
-            return environment | {"DATABASE_URL": address}
-        login = self._postgres.login if service.code is None else self._postgres.login_of_old
-        return environment | login("writer")
+        """The same for one of the services, which is nobody but itself."""
+        return self.access.service_environment(service)
 
     def nats_login(self, user: str) -> dict[str, str]:
-        """What a process needs to be one of our users on the embedded NATS; a server of somebody else knows none."""
-        return {} if self._nats is None else self._nats.login(user)
+        """What a process needs to be one of our users on the embedded NATS."""
+        return self.access.nats_login(user)
 
     async def __aenter__(self) -> Self:
         """Start it all; nothing is left running when that fails."""
@@ -168,8 +168,8 @@ class LocalStack:
             return
         if self._phase != "failed":
             self._enter("stopping", "ending all processes")
-        if self._accounts is not None:
-            self._accounts.close()
+        if self.access.accounts is not None:
+            self.access.accounts.close()
         running = {member.spec.name for member in self.supervisor.members}
         parts = [
             [kubernetes.CONTROLLER_MANAGER],
@@ -179,8 +179,8 @@ class LocalStack:
         services = sorted(running - {name for group in parts for name in group})
         for group in [services, *parts]:
             await self.supervisor.stop_all(name for name in group if name in running)
-        if self._postgres is not None:
-            await asyncio.to_thread(self._postgres.remove)
+        if self.access.postgres is not None:
+            await asyncio.to_thread(self.access.postgres.remove)
         await asyncio.to_thread(shutil.rmtree, self.home.data, ignore_errors=True)
         for file in (self.home.kubeconfig, self.home.state_file):
             file.unlink(missing_ok=True)
@@ -216,14 +216,14 @@ class LocalStack:
             raise errors.exceptions[0] from None
 
     async def _start_nats(self) -> None:
-        self._nats = server = NatsServer(self.home.data / "nats", self.logs, self._ports)
+        self.access.nats = server = NatsServer(self.home.data / "nats", self.logs, self._ports)
         await self._run_part(server.prepare())
-        self.nats_url = server.url
+        self.access.nats_url = server.url
 
     async def _start_postgres(self) -> None:
-        self._postgres = server = PostgresServer(self.home.data / "postgres", self.logs, self._ports)
+        self.access.postgres = server = PostgresServer(self.home.data / "postgres", self.logs, self._ports)
         await self._run_part(await server.prepare())
-        self.database_url = server.url
+        self.access.database_url = server.url
         if self.options.install_command is not None:
             await self._run_once("roles", _ROLES_COMMAND, server.roles)
 
@@ -238,11 +238,11 @@ class LocalStack:
         controller_manager = cluster.controller_manager(self.home.kubeconfig)
         if controller_manager is not None:
             await self._run_part(controller_manager)
-        self.kubeconfig = self.home.kubeconfig
+        self.access.kubeconfig = self.home.kubeconfig
         self.kubernetes_audit_log = cluster.audit_log
         if self.options.install_command is not None or self._services:
-            self._accounts = ServiceAccounts(self.kubeconfig, self.home.data / "accounts")
-            await self._accounts.start()
+            self.access.accounts = accounts = ServiceAccounts(self.home.kubeconfig, self.home.data / "accounts")
+            await accounts.start()
 
     async def _run_part(self, spec: ProcessSpec) -> None:
         await self.supervisor.add(spec)
@@ -251,27 +251,12 @@ class LocalStack:
 
     async def _install(self, command: tuple[str, ...]) -> None:
         self._enter("starting", "installing streams, resource definitions and tables")
-        environment = self.environment_of(SETUP)
-        if self._postgres is not None:
-            environment |= self._postgres.login("owner")
-        await self._run_once("install", command, environment)
+        await self._run_once("install", command, self.access.installer_environment())
         self._progress.say("streams, resource definitions and tables are installed")
 
     async def _run_once(self, name: str, command: tuple[str, ...], environment: Mapping[str, str]) -> None:
-        process = Process(
-            ProcessSpec(name=name, command=command, log=self.logs / f"{name}.log", environment=environment)
-        )
-        await process.start()
-        try:
-            async with asyncio.timeout(_INSTALL_SECONDS):
-                code = await process.wait()
-        except BaseException as error:
-            await process.kill()
-            if isinstance(error, TimeoutError):
-                raise process.not_ready(f"did not end within {_INSTALL_SECONDS:g} s") from None
-            raise
-        if code != 0:
-            raise process.not_ready(f"failed with code {code}")
+        spec = ProcessSpec(name=name, command=command, log=self.logs / f"{name}.log", environment=environment)
+        await Process(spec).run_to_end(_INSTALL_SECONDS)
 
     async def _start_services(self) -> None:
         names = []
@@ -295,8 +280,8 @@ class LocalStack:
         if self._lock is None:
             return
         folders = [self.home.data]
-        if self._postgres is not None:
-            folders.append(self._postgres.home)
+        if self.access.postgres is not None:
+            folders.append(self.access.postgres.home)
         state = StackState(
             name=self.options.name,
             phase=self._phase,
@@ -307,23 +292,9 @@ class LocalStack:
             database_url=self.database_url,
             logs=str(self.logs),
             folders=tuple(map(str, folders)),
-            processes=tuple(map(_told, self.supervisor.members)),
+            processes=tuple(map(state_of, self.supervisor.members)),
         )
         write_state(self.home, state)
-
-
-def _told(member: Member) -> ProcessState:
-    pid = member.process.pid
-    return ProcessState(
-        name=member.spec.name,
-        pid=pid,
-        started=None if pid is None else start_time(pid),
-        state=member.state,
-        restarts=member.restarts,
-        ports=dict(member.spec.ports),
-        probe=member.spec.probe,
-        log=str(member.spec.log),
-    )
 
 
 def _first_error(error: BaseException) -> str:

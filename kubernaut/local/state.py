@@ -11,6 +11,7 @@ from kubernaut.local.errors import LocalStackError
 from kubernaut.local.home import Home
 from kubernaut.local.probes import Probe
 from kubernaut.local.process import descendants, is_alive, start_time
+from kubernaut.local.supervisor import Member
 
 _POLL_SECONDS = 0.05
 _GONE_SECONDS = 10.0
@@ -46,6 +47,21 @@ class StackState(msgspec.Struct, frozen=True, kw_only=True):
     folders: tuple[str, ...]
     """What is to be deleted when it has ended."""
     processes: tuple[ProcessState, ...]
+
+
+def state_of(member: Member) -> ProcessState:
+    """Return what others may know of a supervised process."""
+    pid = member.process.pid
+    return ProcessState(
+        name=member.spec.name,
+        pid=pid,
+        started=None if pid is None else start_time(pid),
+        state=member.state,
+        restarts=member.restarts,
+        ports=dict(member.spec.ports),
+        probe=member.spec.probe,
+        log=str(member.spec.log),
+    )
 
 
 def write_state(home: Home, state: StackState) -> None:

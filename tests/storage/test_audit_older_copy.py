@@ -21,8 +21,8 @@ async def test_an_older_copy_of_the_database_is_never_written_to(system: World) 
     supervisor, names = system.stack.supervisor, await system.apply(a_workflow("copy-0", ten_steps()))
     await system.all_end(names)
     await supervisor.stop("postgres")
-    assert system.stack._postgres is not None  # noqa: SLF001 - the stack has no need of a way to its data
-    data = system.stack._postgres.home / "data"  # noqa: SLF001
+    assert system.stack.access.postgres is not None
+    data = system.stack.access.postgres.home / "data"
     await _copy(data, data.with_name("older"))
     await supervisor.start("postgres")
     await system.reconnect_database()
