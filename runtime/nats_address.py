@@ -7,8 +7,9 @@ names of the files that hold them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
@@ -21,6 +22,8 @@ TLS_DIR: Final = "KUBERNAUT_NATS_TLS_DIR"
 TLS_FIRST: Final = "KUBERNAUT_NATS_TLS_FIRST"
 _VARIABLES: Final = {"seed_file": SEED_FILE, "creds_file": CREDS_FILE, "tls_dir": TLS_DIR, "tls_first": TLS_FIRST}
 _SCHEMES: Final = ("nats://", "tls://")
+_PORT: Final = 4222
+"""Where no port is given; nats-py takes the same."""
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +85,33 @@ def parse(url: str) -> tuple[list[str], Login]:
     if login.tls_dir or login.tls_first:
         addresses = [f"tls://{address.removeprefix('nats://').removeprefix('tls://')}" for address in addresses]
     return addresses, login
+
+
+def same_system(one: str, other: str) -> bool:
+    """Whether both lead to the same servers, whoever logs in and however: a server in common is enough."""
+    return not _places(one).isdisjoint(_places(other))
+
+
+def _places(url: str) -> set[tuple[str, int]]:
+    """Return host and port of each server; those that nobody can connect to are left out."""
+    places = set()
+    for address in parse(url)[0]:
+        try:
+            parts = urlsplit(address)
+            places.add((_host(parts.hostname or ""), parts.port or _PORT))
+        except ValueError:  # such a port, or such brackets
+            continue
+    return places
+
+
+def _host(name: str) -> str:
+    """Return it as it is compared: `localhost` is 127.0.0.1, and an IPv6 address has one spelling."""
+    if name == "localhost":
+        return "127.0.0.1"
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        return name.removesuffix(".")
 
 
 def shown(url: str) -> str:

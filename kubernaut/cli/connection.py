@@ -18,7 +18,7 @@ from kubernaut.local.home import DEFAULT_NAME, Home
 from kubernaut.local.state import StackState, read_state
 from runtime.cluster import ClusterClient, connect
 from runtime.errors import KubernautError
-from runtime.nats_address import nats_address
+from runtime.nats_address import nats_address, same_system
 from runtime.settings import Settings
 
 USERS_KUBECONFIG: Final = "~/.kube/config"
@@ -101,6 +101,11 @@ def running_stack(name: str) -> StackState | None:
     """Return what a local stack says of itself; None when none of that name runs."""
     home = Home(name)
     return read_state(home) if home.is_running() else None
+
+
+def is_of_stack(state: StackState, nats: str | None) -> bool:
+    """Whether an address of NATS leads to the NATS of this local stack."""
+    return bool(nats and state.nats_url) and same_system(str(nats), str(state.nats_url))
 
 
 @asynccontextmanager

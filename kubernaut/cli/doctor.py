@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 from rich.console import Console
 
-from kubernaut.cli.connection import NoClusterError, find, running_stack
+from kubernaut.cli.connection import NoClusterError, find, is_of_stack, running_stack
 from kubernaut.cli.help_texts import Exemplary
 from kubernaut.cli.options import explained
 from kubernaut.cli.replay import servers_of
@@ -94,7 +94,7 @@ def _nats(url: str | None, options: dict[str, Any]) -> Addresses | Unlooked:
 def _monitor_of(url: str, stack: str) -> str:
     """Return the monitoring port of the local stack's NATS, when it is that one; else nothing."""
     state = running_stack(stack)
-    if state is None or state.nats_url != url:
+    if state is None or not is_of_stack(state, url):
         return ""
     ports = next((each.ports for each in state.processes if "monitor" in each.ports), {})
     return f"http://127.0.0.1:{ports['monitor']}" if ports else ""

@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 from rich.console import Console
 
-from kubernaut.cli.connection import NoClusterError, find_nats, running_stack
+from kubernaut.cli.connection import NoClusterError, find_nats, is_of_stack, running_stack
 from kubernaut.cli.events import parse_start
 from kubernaut.cli.options import explained
 from kubernaut.local.home import DEFAULT_NAME
@@ -96,8 +96,9 @@ def servers_of(
         return nats, given
     # The stack's own audit belongs to the stack's own log only.
     state = running_stack(stack)
-    same = state is not None and (audit or state.nats_url == nats)
-    return nats, state.database_url if state is not None and same else None
+    if state is None or not (audit or is_of_stack(state, nats)):
+        return nats, None
+    return nats, state.database_url
 
 
 def _recordings(servers: Servers, runs: tuple[str, ...]) -> list[Any]:

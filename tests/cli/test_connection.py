@@ -10,6 +10,7 @@ import yaml
 
 from kubernaut.cli import connection
 from kubernaut.cli.connection import NoClusterError, Target, cluster_at, find, find_nats
+from kubernaut.cli.replay import servers_of
 from kubernaut.local.home import Home
 from kubernaut.local.state import StackState, write_state
 from runtime.cluster_access import log_in
@@ -36,7 +37,7 @@ def _nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBERNAUT_HOME", str(tmp_path / "home"))
 
 
-def a_stack(name: str = "default") -> StackState:
+def a_stack(name: str = "default", *, database_url: str | None = None) -> StackState:
     """Write the state of a stack; it runs for as long as its lock is held."""
     home = Home(name)
     home.state.mkdir(parents=True)
@@ -47,7 +48,7 @@ def a_stack(name: str = "default") -> StackState:
         supervisor=os.getpid(),
         kubeconfig=a_kubeconfig(home.kubeconfig, "local", current="local"),
         nats_url="nats://127.0.0.1:4222",
-        database_url=None,
+        database_url=database_url,
         logs="",
         folders=(),
         processes=(),
@@ -75,6 +76,29 @@ def test_without_either_the_running_stack_is_used() -> None:
     lock.close()
 
     assert (found.kubeconfig, found.stack, nats) == (state.kubeconfig, "default", "nats://127.0.0.1:4222")
+
+
+@pytest.mark.parametrize(
+    ("nats", "audit"),
+    [
+        pytest.param("nats://localhost:4222/", "postgresql://127.0.0.1/audit", id="the stack's own log"),
+        pytest.param("nats://prod:4222", None, id="another log"),
+    ],
+)
+def test_the_audit_of_the_stack_belongs_to_the_log_of_the_stack(
+    nats: str, audit: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However its address is written, and whoever logs in; the log of somebody else is never held against it."""
+    a_stack(database_url="postgresql://127.0.0.1/audit")
+    monkeypatch.setenv("NATS_URL", nats)
+    monkeypatch.setenv("KUBERNAUT_NATS_SEED_FILE", "/seeds/reader")
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    lock = Home("default").lock()
+
+    found = servers_of(nats_url=None, database=None, stack="default", audit=False)
+    lock.close()
+
+    assert (f"{nats}?seed_file=%2Fseeds%2Freader", audit) == found
 
 
 @pytest.mark.parametrize(("name", "command"), [("default", "`kubernaut up`"), ("demo", "`kubernaut up --name demo`")])

@@ -10,7 +10,7 @@ import pytest
 
 from kubernaut.nats_seeds import make_seeds, seed_file
 from runtime.errors import SettingsError
-from runtime.nats_address import Login, nats_address, parse, shown
+from runtime.nats_address import Login, nats_address, parse, same_system, shown
 from runtime.nats_identity import Identity
 from runtime.settings import read
 from tests.runtime.certificates import make_pair
@@ -65,6 +65,42 @@ def test_an_address_that_makes_no_sense_is_told_by_its_variable(environment: dic
     """Before anything is connected."""
     with pytest.raises(SettingsError, match=said.replace("?", r"\?")):
         nats_address(environment)
+
+
+@pytest.mark.parametrize(
+    ("address", "is_same"),
+    [
+        pytest.param("nats://127.0.0.1:4222", True, id="the address itself"),
+        pytest.param("nats://127.0.0.1:4222?seed_file=/mine", True, id="with a login"),
+        pytest.param("nats://127.0.0.1:4222?tls_dir=/tls", True, id="with TLS"),
+        pytest.param("nats://me:secret@127.0.0.1:4222", True, id="with a user"),
+        pytest.param("nats://LOCALHOST:4222", True, id="by name"),
+        pytest.param("nats://localhost", True, id="without a port"),
+        pytest.param("tls://localhost:4222/", True, id="with a slash behind it"),
+        pytest.param("nats://localhost:4222,nats://b:4222", True, id="the first of several"),
+        pytest.param("nats://b:4222, nats://127.0.0.1:4222", True, id="not the first of several"),
+        pytest.param("nats://127.0.0.1:4223", False, id="another port"),
+        pytest.param("nats://127.0.0.2:4222", False, id="another host"),
+        pytest.param("nats://127.0.0.1.example:4222", False, id="a host that begins like it"),
+        pytest.param("nats://me:127.0.0.1@b:4222", False, id="the host as a password"),
+        pytest.param("nats://127.0.0.1:x", False, id="no port"),
+        pytest.param("nats://[127.0.0.1:4222", False, id="no host"),
+    ],
+)
+def test_addresses_are_compared_by_where_they_lead(address: str, *, is_same: bool) -> None:
+    """Not by how they are written."""
+    here = "nats://127.0.0.1:4222"
+
+    assert (is_same, is_same) == (same_system(here, address), same_system(address, here))
+
+
+def test_servers_in_another_order_are_the_same() -> None:
+    """And one of them stands for all; names are compared without case and last dot, IPv6 in any spelling."""
+    assert same_system("nats://a:1,nats://b:2", "nats://b:2,nats://a:1")
+    assert same_system("nats://a:1,nats://b:2", "tls://b:2")
+    assert same_system("nats://NATS.ops.svc.", "nats://nats.ops.svc:4222")
+    assert same_system("nats://[::1]:4222", "nats://[0:0:0:0:0:0:0:1]")
+    assert not same_system("nats://a:1,nats://b:2", "nats://a:2,nats://b:1")
 
 
 def test_people_are_shown_neither_passwords_nor_files() -> None:
