@@ -1,56 +1,22 @@
-"""Spans of a run, each a function of the messages that it is about: the same live, after a crash, a year later. Pure.
+"""What a span of a run is, and its ids, which anybody can make: so nobody has to hand a span to anybody. Pure.
 
 One trace a run, its id made of the workflow's uid. A span's id is made of the id of the message that it is (as in that
-message's `ce-traceparent`), of the command that it carries out, or of the row that it stores. So nobody has to hand a
-span to anybody, and `kubernaut trace` makes of the log what the services have sent.
-
-Must never hold parameters, variables or results of steps; what a cluster answered is redacted.
+message's `ce-traceparent`), of the command that it carries out, or of the row that it stores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
-from schemas import subjects
-from schemas.cloudevents import Event
-from schemas.messages import (
-    TYPE_OF,
-    AlertFired,
-    Cause,
-    CheckReported,
-    CommandRefused,
-    CreateExecution,
-    Decision,
-    ExecutionChanged,
-    PublicEvent,
-    QueueDecided,
-    StatusChanged,
-    TimerDue,
-    WorkflowChanged,
-    decode,
-)
-from schemas.names import ANNOTATION_TRACEPARENT, digest, idempotency_key
-from schemas.redaction import redact
-from schemas.workflow_status import TERMINAL_PHASES
+from schemas.messages import CreateExecution
+from schemas.names import digest, idempotency_key
 
 INTERNAL, CLIENT, PRODUCER = 1, 3, 4
 """Kinds of spans, as OTLP numbers them."""
-RULES: Final = 20
-ERROR: Final = 256
-"""Rules that a span names, and characters of an error."""
-_MS: Final = 1_000_000
 _PARTS: Final = 4
 """Of a W3C trace context: version, trace, span, flags."""
-_PUBLIC: Final = ("io.kubernaut.workflow.", "io.kubernaut.step.")
-_EVENT: Final = msgspec.json.Decoder(PublicEvent)
-_ANY: Final = msgspec.json.Decoder()
-_FOREIGN: Final = {TYPE_OF[QueueDecided], TYPE_OF[Decision]}
-"""Causes that are spans of other traces: the queue of runs, and the run that this one runs again."""
-_NO_MESSAGE_OF_OURS: Final = {TYPE_OF[TimerDue]: "wake-up", TYPE_OF[AlertFired]: "alert"}
-"""Causes that nobody of us publishes as they come: the decision tells their spans, too."""
 
 Value = str | int | tuple[str, ...]
 
@@ -74,15 +40,6 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     """Trace and span."""
     error: str = ""
     """Empty unless it failed."""
-
-
-class _Seen(msgspec.Struct, frozen=True):
-    """A message and when it was published."""
-
-    event: Event
-    trace: str
-    began: int
-    ended: int
 
 
 def trace_of(workflow_uid: str) -> str:
@@ -113,93 +70,18 @@ def told_command(command_id: str) -> str:
     return span_of(f"command/{command_id}")
 
 
-def of_message(event: Event, began: int, ended: int) -> tuple[Span, ...]:
-    """Return the spans that a message tells, published from `began` to `ended` (ns since 1970).
+def attributes_of(workflow_uid: str, **about: Value) -> dict[str, Value]:
+    """Return the attributes that name a workflow and say something about it."""
+    return {"kubernaut.workflow.uid": workflow_uid} | {f"kubernaut.{name}": value for name, value in about.items()}
 
-    None for one that is of no run, that carries no trace context or that cannot be read.
+
+def context_in(traceparent: str) -> tuple[str, str] | None:
+    """Return the trace and the span that a trace context names.
+
+    None for what is no trace context: anybody may write a header, and ids must be right.
     """
-    trace = _trace(event.traceparent)
-    if not trace or event.subject == subjects.decision(subjects.QUEUE):
-        return ()
-    try:
-        body: Any = _EVENT.decode(event.data) if event.type.startswith(_PUBLIC) else decode(event.type, event.data)
-    except (ValueError, msgspec.MsgspecError):
-        return ()
-    tell = _TELL.get(type(body))
-    return tell(_Seen(event, trace, began, ended), body) if tell else ()
-
-
-def of_command(decision: Decision, index: int, decision_id: str, began: int, ended: int) -> Span:
-    """Return the span of a command of a decision, carried out from `began` to `ended`: what it asked of the cluster."""
-    uid, command = decision.workflow.uid, decision.commands[index]
-    about = {
-        name: getattr(command, name)
-        for name in ("step", "attempt", "purpose", "action", "name", "check")
-        if getattr(command, name, None)
-    }
-    return Span(
-        trace=trace_of(uid),
-        id=command_span(uid, command, f"{uid}/{decision.version}/{index}"),
-        parent=span_of(decision_id),
-        name=f"command {command.__struct_config__.tag}",
-        service="bridge",
-        kind=CLIENT,
-        start=began,
-        end=ended,
-        attributes=_attributes(uid, **about),
-    )
-
-
-def of_row(event: Event, began: int, ended: int) -> Span | None:
-    """Return the span of the audit row of a message; None for a message without a trace of a run."""
-    trace = _trace(event.traceparent)
-    if not trace or trace == trace_of(subjects.QUEUE):
-        return None
-    return Span(
-        trace=trace,
-        id=span_of(f"audit/{event.id}"),
-        parent=span_of(event.id),
-        name="audit row",
-        service="auditor",
-        kind=CLIENT,
-        start=began,
-        end=ended,
-        attributes={"kubernaut.message.id": event.id},
-    )
-
-
-def _trace(traceparent: str) -> str:
-    """Return the trace of a trace context; empty for none: anybody may write a header, and ids must be right."""
     parts = traceparent.split("-")
-    return parts[1] if len(parts) == _PARTS and _is_context(parts) else ""
-
-
-def _span(seen: _Seen, name: str, parent: str, **more: Any) -> Span:
-    event = seen.event
-    fields: dict[str, Any] = {
-        "service": event.source.rsplit("/", 1)[-1],
-        "kind": PRODUCER,
-        "start": seen.began,
-        "end": seen.ended,
-    }
-    attributes = {"kubernaut.message.id": event.id, "kubernaut.message.type": event.type} | more.pop("attributes", {})
-    return Span(
-        trace=seen.trace, id=span_of(event.id), parent=parent, name=name, attributes=attributes, **(fields | more)
-    )
-
-
-def _attributes(uid: str, **about: Value) -> dict[str, Value]:
-    return {"kubernaut.workflow.uid": uid} | {f"kubernaut.{name}": value for name, value in about.items()}
-
-
-def _workflow_changed(seen: _Seen, body: WorkflowChanged) -> tuple[Span, ...]:
-    namespace, uid = seen.event.subject.split(".")[3:5]
-    metadata = _object(body.object, "metadata")
-    upstream = str(_dict(metadata.get("annotations")).get(ANNOTATION_TRACEPARENT, "")).split("-")
-    links = ((upstream[1], upstream[2]),) if len(upstream) == _PARTS and _is_context(upstream) else ()
-    about = {"namespace": namespace, "name": str(metadata.get("name", "")), "version": body.resource_version}
-    name = "workflow deleted" if body.deleted else "workflow changed"
-    return (_span(seen, name, run_span(uid), attributes=_attributes(uid, **about), links=links),)
+    return (parts[1], parts[2]) if len(parts) == _PARTS and _is_context(parts) else None
 
 
 def _is_context(parts: list[str]) -> bool:
@@ -208,139 +90,3 @@ def _is_context(parts: list[str]) -> bool:
         len(text) == length and set(text) <= set("0123456789abcdef") and text.strip("0")
         for text, length in zip(parts[1:3], lengths, strict=True)
     )
-
-
-def _status_changed(seen: _Seen, body: StatusChanged) -> tuple[Span, ...]:
-    uid = seen.event.subject.split(".")[4]
-    about: dict[str, Value] = {"phase": body.phase, "decision": body.sequence}
-    return (_span(seen, "status seen", run_span(uid), attributes=_attributes(uid, **about)),)
-
-
-def _execution_changed(seen: _Seen, body: ExecutionChanged) -> tuple[Span, ...]:
-    uid = seen.event.subject.split(".")[4]
-    spec, status = _object(body.object, "spec"), _object(body.object, "status")
-    key = str(spec.get("idempotencyKey", ""))
-    about: dict[str, Value] = {"phase": "deleted" if body.deleted else str(status.get("phase") or "created")}
-    about |= {name: spec[field] for name, field in _SPEC.items() if isinstance(spec.get(field), str | int)}
-    parent = span_of(key) if key else run_span(uid)
-    return (_span(seen, "execution changed", parent, attributes=_attributes(uid, **about)),)
-
-
-_SPEC: Final = {"step": "stepNumber", "attempt": "attempt", "purpose": "purpose", "action": "action"}
-
-
-def _decided(seen: _Seen, body: Decision) -> tuple[Span, ...]:
-    uid, began = body.workflow.uid, body.now * _MS
-    own = [cause for cause in body.causes if cause.type not in _FOREIGN]
-    links = tuple(_link(uid, cause) for cause in body.causes if cause is not (own[0] if own else None))
-    rules = tuple(f"step {t.step}: {t.reason}" if t.step else t.reason for t in body.transitions[:RULES])
-    about: dict[str, Value] = {
-        "namespace": body.workflow.namespace,
-        "name": body.workflow.name,
-        "decision": body.version,
-        "phase": body.state.phase,
-        "rules": rules,
-        "commands": len(body.commands),
-    }
-    parent = span_of(own[0].id) if own else run_span(uid)
-    span = _span(seen, "decision", parent, start=began, attributes=_attributes(uid, **about), links=links)
-    told = [_cause(seen, uid, each, began) for each in own if each.type in _NO_MESSAGE_OF_OURS]
-    return (span, *told, *_run(body))
-
-
-def _link(uid: str, cause: Cause) -> tuple[str, str]:
-    others = {TYPE_OF[QueueDecided]: subjects.QUEUE, TYPE_OF[Decision]: cause.id.partition("/")[0]}
-    return trace_of(others.get(cause.type, uid)), span_of(cause.id)
-
-
-def _cause(seen: _Seen, uid: str, cause: Cause, at: int) -> Span:
-    return Span(
-        trace=seen.trace,
-        id=span_of(cause.id),
-        parent=run_span(uid),
-        name=_NO_MESSAGE_OF_OURS[cause.type],
-        service="scheduler",
-        start=at,
-        end=at,
-        attributes=_attributes(uid),
-    )
-
-
-def _run(body: Decision) -> tuple[Span, ...]:
-    """Return the span of the run itself, once it has ended; one that is rolled back afterwards has a second one."""
-    over = [
-        t for t in body.transitions if t.entity == "workflow" and t.after in TERMINAL_PHASES and t.after != t.before
-    ]
-    if not over:
-        return ()
-    uid, state = body.workflow.uid, body.state
-    again = state.control.rollback
-    about: dict[str, Value] = {
-        "namespace": body.workflow.namespace,
-        "name": body.workflow.name,
-        "phase": state.phase,
-        "outcome": state.outcome,
-        "steps": len(state.steps),
-    }
-    began = (
-        state.phase_times.get("rolling_back", body.now) if again else min(state.phase_times.values(), default=body.now)
-    )
-    return (
-        Span(
-            trace=trace_of(uid),
-            id=span_of(f"{uid}/rollback") if again else run_span(uid),
-            parent=run_span(uid) if again else "",
-            name="rollback" if again else "run",
-            service="scheduler",
-            start=began * _MS,
-            end=body.now * _MS,
-            attributes=_attributes(uid, **about),
-            error=redact(state.failure_reason)[:ERROR] if state.phase == "failed" else "",
-        ),
-    )
-
-
-def _refused(seen: _Seen, body: CommandRefused) -> tuple[Span, ...]:
-    uid = body.workflow.uid
-    key = idempotency_key(uid, body.step, body.attempt, body.purpose)
-    parent = span_of(key) if body.command == "create_execution" else told_command(body.command_id)
-    about: dict[str, Value] = {"command": body.command, "step": body.step, "reason": body.reason}
-    error = redact(body.message)[:ERROR] or body.reason
-    return (_span(seen, "command refused", parent, attributes=_attributes(uid, **about), error=error),)
-
-
-def _checked(seen: _Seen, body: CheckReported) -> tuple[Span, ...]:
-    about: dict[str, Value] = {"check": body.check, "type": body.type, "passed": str(body.passed).lower()}
-    return (_span(seen, "check", told_command(body.command_id), attributes=_attributes(body.workflow.uid, **about)),)
-
-
-def _announced(seen: _Seen, body: PublicEvent) -> tuple[Span, ...]:
-    what = seen.event.type.removeprefix("io.kubernaut.").removesuffix(".v1")
-    about: dict[str, Value] = {"reason": body.reason}
-    if body.step is not None:
-        about |= {"step": body.step.number, "attempt": body.step.attempt, "action": body.step.action}
-    parent = span_of(seen.event.causation_id)
-    attributes = _attributes(body.workflow.uid, **about)
-    return (_span(seen, f"event {what}", parent, service="announcer", start=body.time * _MS, attributes=attributes),)
-
-
-def _object(raw: msgspec.Raw, field: str) -> dict[str, Any]:
-    try:
-        return _dict(_dict(_ANY.decode(raw)).get(field))
-    except msgspec.MsgspecError:
-        return {}
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-_TELL: Final[dict[type, Callable[[_Seen, Any], tuple[Span, ...]]]] = {
-    WorkflowChanged: _workflow_changed,
-    StatusChanged: _status_changed,
-    ExecutionChanged: _execution_changed,
-    Decision: _decided,
-    CommandRefused: _refused,
-    CheckReported: _checked,
-    PublicEvent: _announced,
-}

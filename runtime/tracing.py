@@ -18,7 +18,8 @@ from prometheus_client import Counter
 
 from runtime import metrics
 from runtime.otlp import body_of
-from runtime.spans import Span, of_command, of_message, of_row
+from runtime.spans import Span
+from runtime.spans_made import of_command, of_message, of_row
 from schemas.cloudevents import MalformedError, from_message
 
 if TYPE_CHECKING:

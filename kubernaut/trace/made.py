@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from kubernaut.replay.recording import Chain, Recording, is_of
 from runtime.ports import Stored
-from runtime.spans import Span, command_span, of_command, of_message, of_row
+from runtime.spans import Span, command_span
+from runtime.spans_made import of_command, of_message, of_row
 from scheduler.announce import events
 from schemas.cloudevents import Event, MalformedError, from_message
 

@@ -10,6 +10,7 @@ from kubernaut.local.process import Process, ProcessSpec
 
 
 def a_process(folder: Path, code: str) -> Process:
+    """Return a process of Python code, with its log in a folder."""
     return Process(ProcessSpec(name="work", command=(sys.executable, "-S", "-c", code), log=folder / "work.log"))
 
 

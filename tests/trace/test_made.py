@@ -13,7 +13,8 @@ from kubernaut.__main__ import main
 from kubernaut.trace.lines import lines
 from kubernaut.trace.made import trace
 from runtime.otlp import body_of
-from runtime.spans import Span, of_message, of_row, run_span, span_of, trace_of
+from runtime.spans import Span, run_span, span_of, trace_of
+from runtime.spans_made import of_message, of_row
 from schemas.cloudevents import Event, from_message, traceparent
 from schemas.messages import TYPE_OF, CommandRefused, StatusChanged, WorkflowChanged, WorkflowRef, encode
 from tests.replay.builders import CORPUS, a_recording
