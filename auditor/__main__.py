@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 from auditor.audit_loop import Auditor
 from auditor.database import in_plain
@@ -16,7 +17,7 @@ from schemas import subjects
 async def run(service: Service) -> None:
     """Audit the log into the database that the settings name, and tell what is learned from it, until told to stop."""
     url = service.settings.require_database_url()
-    if in_plain(url):
+    if in_plain(url, os.environ):
         service.log.warning("database_in_plain", way_out="add sslmode=verify-full and sslrootcert to DATABASE_URL")
     # Each has a connection of its own: a slow look must not keep a batch waiting.
     store, experience, seals = PostgresStore(url), PostgresStore(url), PostgresSeals(url)

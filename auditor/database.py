@@ -8,6 +8,7 @@ that a Secret that is replaced is used by the next one. No error holds a passwor
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
@@ -21,6 +22,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 _FILES: Final = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _VERIFIED: Final = ("verify-full", "verify-ca")
 _LOCAL: Final = ("", "127.0.0.1", "::1", "localhost")
+_UNKNOWN: Final = "unknown.invalid"
 _PASSING: Final = frozenset({"08", "53", "55", "57"})
 """Classes of SQLSTATE that pass: connection, resources, a lock held too long, shutting down or starting."""
 _LOGIN: Final = "28"
@@ -49,11 +51,24 @@ def will_pass(error: asyncpg.PostgresError) -> bool:
     return (error.sqlstate or "")[:2] in _PASSING
 
 
-def in_plain(address: str) -> bool:
-    """Tell whether somebody on the way to another machine could read or answer what is sent there."""
+def in_plain(address: str, environment: Mapping[str, str]) -> bool:
+    """Tell whether somebody on the way to another machine could read or answer what is sent there.
+
+    What the address leaves open, asyncpg takes from the service that it names, else from PGHOST and PGSSLMODE. What a
+    service says is not looked at: then only what the address itself says is believed.
+    """
     parts = urlsplit(address)
-    local = (parts.hostname or "") in _LOCAL or parts.netloc.rpartition("@")[2].startswith("%2F")
-    return not local and dict(parse_qsl(parts.query)).get("sslmode") not in _VERIFIED
+    query = dict(parse_qsl(parts.query))
+    beside = {"PGHOST": _UNKNOWN} if "service" in query else environment
+    hosts = unquote(parts.netloc.rpartition("@")[2]) or query.get("host") or beside.get("PGHOST", "")
+    mode = query.get("sslmode") or beside.get("PGSSLMODE", "")
+    return mode.replace("_", "-") not in _VERIFIED and not all(map(_is_here, hosts.split(",")))
+
+
+def _is_here(host: str) -> bool:
+    """Tell whether a host, as an address has it with its port, is this machine; a folder of sockets is."""
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return host.startswith("/") or name.lower() in _LOCAL
 
 
 def _read(address: str) -> tuple[str, str | None]:

@@ -5,6 +5,7 @@ What this role may not read is not even tried: an error would end the transactio
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Awaitable, Collection
 from importlib.resources import files
@@ -70,7 +71,7 @@ async def _connected(dsn: str) -> DatabaseFacts:
             ahead_seconds=ahead,
             applied=await _applied(reader, seen),
             unreadable=tuple(name for name in TABLES if name in seen and name not in may),
-            in_plain=in_plain(dsn),
+            in_plain=in_plain(dsn, os.environ),
             **await _writer(reader),
             months=tuple(row["name"].removeprefix(_PARTITION) for row in relations if row["partition"]),
             next_month=server["next_month"],

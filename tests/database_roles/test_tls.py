@@ -221,6 +221,14 @@ async def is_refused(server: Secured, words: str) -> bool:
 @pytest.mark.parametrize(
     ("address", "plain"),
     [
+        pytest.param(f"{WRITER}?sslmode=verify_full", False, id="as asyncpg takes it, too"),
+        pytest.param("postgresql:///kubernaut?host=db.example", True, id="the host stands behind"),
+        pytest.param("postgresql://127.0.0.1:5432,db.example:5432/kubernaut", True, id="one of two hosts is far"),
+        pytest.param("postgresql://[::1]:5432,LocalHost/kubernaut", False, id="both hosts are here"),
+        pytest.param("postgresql://[fd00::1]/kubernaut", True, id="an address of IPv6 that is far"),
+        pytest.param("postgresql:///kubernaut", False, id="no host is this machine"),
+        pytest.param("postgresql:///kubernaut?service=audit", True, id="what a service says is not known"),
+        pytest.param("postgresql:///x?service=audit&sslmode=verify-full", False, id="the address says it itself"),
         pytest.param(f"{WRITER}?sslmode=verify-full", False, id="who answers is checked, and the name"),
         pytest.param(f"{WRITER}?sslmode=require", True, id="whoever answers is believed"),
         pytest.param(WRITER, True, id="the library's default falls back to plain"),
@@ -230,7 +238,38 @@ async def is_refused(server: Secured, words: str) -> bool:
 )
 def test_a_way_that_others_can_read_is_known(address: str, *, plain: bool) -> None:
     """The auditor says so when it starts."""
-    assert plain == in_plain(address)
+    assert plain == in_plain(address, {})
+
+
+@pytest.mark.parametrize(
+    ("address", "environment", "plain"),
+    [
+        pytest.param(WRITER, {"PGSSLMODE": "verify-full"}, False, id="the environment says verify-full"),
+        pytest.param(WRITER, {"PGSSLMODE": "require"}, True, id="the environment says less"),
+        pytest.param(f"{WRITER}?sslmode=require", {"PGSSLMODE": "verify-full"}, True, id="the address goes before it"),
+        pytest.param(f"{WRITER}?sslmode=verify-full", {"PGSSLMODE": "disable"}, False, id="also where it says more"),
+        pytest.param(f"{WRITER}?service=audit", {"PGSSLMODE": "verify-full"}, True, id="a service goes before it"),
+        pytest.param("postgresql:///x", {"PGHOST": "db.example"}, True, id="the host is in the environment"),
+        pytest.param("postgresql:///x", {"PGHOST": "/run/postgresql"}, False, id="a folder of sockets"),
+        pytest.param("postgresql://127.0.0.1/x", {"PGHOST": "db.example"}, False, id="a host in the address"),
+    ],
+)
+def test_what_the_environment_says_counts_where_the_address_is_silent(
+    address: str, environment: dict[str, str], *, plain: bool
+) -> None:
+    """As for asyncpg."""
+    assert plain == in_plain(address, environment)
+
+
+def test_the_library_takes_the_mode_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And only where the address has none: what it can make nothing of shows where it has looked."""
+    monkeypatch.setenv("PGSSLMODE", "nonsense")
+
+    without = asyncio.run(refusal("postgresql://me:secret@127.0.0.1:1/x"))
+    with_one = asyncio.run(refusal("postgresql://me:secret@127.0.0.1:1/x?sslmode=disable"))
+
+    assert "`sslmode` parameter must be one of" in without
+    assert "sslmode" not in with_one
 
 
 @pytest.mark.parametrize(
