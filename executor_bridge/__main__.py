@@ -21,7 +21,7 @@ STOP_SECONDS: Final = 18.0
 async def run(service: Service) -> None:
     """Carry out decisions until told to stop; then let what is in hand finish, and give back the rest."""
     log = await service.connect_log((BRIDGE,))
-    cluster = await connect(service.settings)
+    cluster = await connect(service.settings, log=service.log)
     reachable = service.health.dependency("kubernetes")
     api = Api(cluster, reachable)
     clusters = Clusters(api, service.settings.clusters_dir)

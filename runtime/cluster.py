@@ -28,6 +28,8 @@ from runtime.ports import Object, Page, Patch, Resource, WatchEvent
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
+    import structlog
+
     from runtime.settings import Settings
 
 CALL_SECONDS: Final = 10.0
@@ -70,17 +72,28 @@ async def _decode_list(body: bytes) -> _List:
         return _LIST.decode(await asyncio.to_thread(cut, body))
 
 
-async def connect(settings: Settings, *, draw: Callable[[], float] = random.random) -> ClusterClient:
+async def connect(
+    settings: Settings,
+    *,
+    draw: Callable[[], float] = random.random,
+    log: structlog.typing.FilteringBoundLogger | None = None,
+) -> ClusterClient:
     """Find the credentials and return a client; the API itself is first asked by the first call.
 
-    `draw` gives numbers in [0, 1). Raises SettingsError, or UnavailableError when the credentials do not come in time.
+    `draw` gives numbers in [0, 1); `log` is told when the credentials become others, or cannot.
+    Raises SettingsError, or UnavailableError when the credentials do not come in time.
     """
-    return await connect_to(settings.kubeconfig, draw=draw)
+    return await connect_to(settings.kubeconfig, draw=draw, log=log)
 
 
-async def connect_to(kubeconfig: str | None, *, draw: Callable[[], float] = random.random) -> ClusterClient:
-    """Return a client of the cluster that a kubeconfig names (None: the pod's own). Raises as `connect`."""
-    return ClusterClient(Access(await log_in(kubeconfig), lambda: log_in(kubeconfig)), draw=draw)
+async def connect_to(
+    kubeconfig: str | None,
+    *,
+    draw: Callable[[], float] = random.random,
+    log: structlog.typing.FilteringBoundLogger | None = None,
+) -> ClusterClient:
+    """Return a client of the cluster that a kubeconfig names (None: the pod's own). Otherwise as `connect`."""
+    return ClusterClient(Access(await log_in(kubeconfig), lambda: log_in(kubeconfig), log=log), draw=draw)
 
 
 class ClusterClient:

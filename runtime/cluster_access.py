@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from runtime.certificates import words
 from runtime.cluster_plain import Login, of_file, of_pod
 from runtime.errors import SettingsError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    import structlog
 
 LOGIN_SECONDS: Final = 60.0
 """Longest time that finding the credentials may take; exec plugins may ask a cloud."""
@@ -29,7 +32,8 @@ REREAD_SECONDS: Final = 60.0
 EARLY_SECONDS: Final = 60.0
 """How long before its end a credential is renewed."""
 PAUSE_SECONDS: Final = 10.0
-"""Least time between two renewals, so that an API that answers 401 to everything costs little."""
+"""Least time between two renewals, so that an API that answers 401 to everything costs little; and until files that
+could not be used are read again."""
 
 
 async def log_in(kubeconfig: str | None) -> Login:
@@ -82,7 +86,10 @@ def tls(login: Login) -> ssl.SSLContext:
 
 
 class Access:
-    """The credentials in use. `changed` counts the times that the host or the TLS context became another one."""
+    """The credentials in use. `changed` counts the times that the host or the TLS context became another one.
+
+    New ones that cannot be read, or make no sense, are told once, and those that there are stay in use.
+    """
 
     def __init__(
         self,
@@ -90,13 +97,19 @@ class Access:
         again: Callable[[], Awaitable[Login]],
         *,
         clock: Callable[[], float] = time.monotonic,
+        log: structlog.typing.FilteringBoundLogger | None = None,
     ) -> None:
-        """`again` finds the credentials anew; `clock` gives monotonic seconds."""
+        """`again` finds the credentials anew; `clock` gives monotonic seconds; without a `log` nothing is told.
+
+        Raises SettingsError where the certificates of `login` make no sense.
+        """
         self.login = login
-        self.context = tls(login)
+        self.context = _context(login)
         self.changed = 0
         self._again = again
         self._clock = clock
+        self._log = log
+        self._told = ""
         self._renewed = self._reread = clock()
         self._lock = asyncio.Lock()
 
@@ -104,8 +117,8 @@ class Access:
         """Return the headers that say who we are, renewed when it is time."""
         now = self._clock()
         if self.login.token_file and now - self._reread >= REREAD_SECONDS:
-            self._reread = now
-            self._take(_from_files(self.login))
+            taken = await self._renewal()
+            self._reread = now if taken else now - REREAD_SECONDS + PAUSE_SECONDS
         elif self.login.lasts and now - self._renewed >= max(self.login.lasts - EARLY_SECONDS, PAUSE_SECONDS):
             await self.renew(self.login)
         return {"Authorization": self.login.authorization} if self.login.authorization else {}
@@ -121,39 +134,61 @@ class Access:
             if self._clock() - self._renewed < PAUSE_SECONDS:
                 return False
             self._renewed = self._clock()
-            fresh = await self._renewal()
-            if fresh is None:
-                return False
-            self._take(fresh)
-            return True
+            return await self._renewal()
 
-    async def _renewal(self) -> Login | None:
-        """Return new credentials, None when they cannot be had now, and the old ones stay in use."""
-        if self.login.token_file:
-            return _from_files(self.login)
+    async def _renewal(self) -> bool:
+        """Take the credentials that there are now; False, and the reason told, when they cannot be had."""
         try:
-            return await self._again()
-        except (SettingsError, UnavailableError):
-            return None
+            self._take(_from_files(self.login) if self.login.token_file else await self._again())
+        except (SettingsError, UnavailableError) as error:
+            if self._log is not None and self._told != str(error):
+                note = "the credentials that there are stay in use"
+                self._log.warning("cluster_identity_refused", reason=str(error), note=note)
+            self._told = str(error)
+            return False
+        self._told = ""
+        return True
 
     def _take(self, fresh: Login) -> None:
+        """Use these from now on. Raises SettingsError, with nothing changed, where their certificates make no sense."""
         if fresh == self.login:
             return
-        before, self.login = self.login, fresh
-        if msgspec.structs.replace(fresh, authorization="", lasts=0.0) != msgspec.structs.replace(
-            before, authorization="", lasts=0.0
-        ):
-            self.context = tls(fresh)
+        if _but_for_the_token(fresh) != _but_for_the_token(self.login):
+            self.context = _context(fresh)
             self.changed += 1
+        self.login = fresh
+        if self._log is not None:
+            self._log.info("cluster_identity_replaced")
+
+
+def _context(login: Login) -> ssl.SSLContext:
+    try:
+        return tls(login)
+    except (OSError, ValueError) as error:
+        where = f" in {login.ca_file}" if login.ca_file else ""
+        raise SettingsError(f"the certificates{where} make no sense: {words(error)}") from error
+
+
+def _but_for_the_token(login: Login) -> Login:
+    return msgspec.structs.replace(login, authorization="", lasts=0.0)
 
 
 def _from_files(login: Login) -> Login:
-    """Read the token and the CA of a pod again; as before when the files are being replaced just now."""
-    try:
-        token = Path(login.token_file).read_text(encoding="utf-8").strip()
-        authority = Path(login.ca_file).read_text(encoding="utf-8") if login.ca_file else login.ca
-    except OSError:
-        return login
-    if not token or not authority:
-        return login
+    """Read the token and the CA of a pod again. Raises SettingsError that names a file that cannot be used just now."""
+    token = _text(login.token_file).strip()
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise SettingsError(f"{login.token_file} holds no token")
+    authority = _text(login.ca_file) if login.ca_file else login.ca
     return msgspec.structs.replace(login, authorization=f"Bearer {token}", ca=authority)
+
+
+def _text(file: str) -> str:
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {words(error)}") from error
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file} holds no text") from None
+    if not text.strip():
+        raise SettingsError(f"{file} is empty")
+    return text

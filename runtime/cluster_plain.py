@@ -72,7 +72,7 @@ def of_pod(environment: Mapping[str, str], folder: Path = POD_FOLDER) -> Login:
     token = authority = ""
     try:
         token, authority = _text(token_file).strip(), _text(ca_file)
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         problem = problem or str(error)
     if problem:
         raise SettingsError(f"KUBECONFIG is not set and this is no pod: {problem}. Example: KUBECONFIG=~/.kube/config")

@@ -59,6 +59,6 @@ def _guard(read: Settings, log: structlog.typing.FilteringBoundLogger) -> Guard:
         # Scheduler and auditor need the API for this only, and nothing of its client while nobody asks.
         from runtime.cluster import connect  # noqa: PLC0415 - as said
 
-        return await connect(read)
+        return await connect(read, log=log)
 
     return Guard(read.metrics_audience, reviewer, log)

@@ -58,7 +58,7 @@ async def run(service: Service, *, share: int = 0, shares: int = 1) -> None:
         health.dependency(view.name)
         health.dependency(view.freshness).ok("nothing speaks against it")
     log = await service.connect_log()
-    client = await cluster.connect(settings)
+    client = await cluster.connect(settings, log=service.log)
     api = Api(client)
     correlations: Correlations = {}
     intervals = Intervals(resync=settings.resync_seconds, freshness=settings.freshness_seconds)
