@@ -51,7 +51,7 @@ async def jetstream_at(url: str, *, user: str = READER, seconds: float | None = 
         try:
             await asyncio.wait_for(connection.wait(), seconds or CONNECT_SECONDS)
         except TimeoutError:
-            raise NoClusterError(f"NATS does not answer, so nothing was changed: {health.detail}") from None
+            raise NoClusterError(f"NATS does not answer: {health.detail}") from None
         yield connection
     finally:
         await connection.close()

@@ -13,7 +13,7 @@ from typing import TypeVar
 import click
 import msgspec
 
-from kubernaut.cli.connection import find_nats
+from kubernaut.cli.connection import NoClusterError, find_nats
 from kubernaut.cli.consumer_pause import jetstream_at, look, pause, resume
 from kubernaut.cli.freeze_fact import frozen_event, publish, thawed_event
 from kubernaut.cli.freeze_lines import GOES_ON, freeze_line, queue_words
@@ -86,12 +86,16 @@ def thaw(*, nats_url: str | None, stack: str) -> None:
 
 
 def _ask(nats_url: str | None, stack: str, work: Callable[[Connection], Awaitable[_R]]) -> _R:
+    url = find_nats(os.environ, nats_url=nats_url, stack=stack)
+
     async def connected() -> _R:
-        async with jetstream_at(find_nats(os.environ, nats_url=nats_url, stack=stack), user=OPERATOR) as api:
+        async with jetstream_at(url, user=OPERATOR) as api:
             return await work(api)
 
     try:
         return asyncio.run(connected())
+    except NoClusterError as error:
+        raise click.ClickException(f"{error}; nothing was changed") from error
     except NotFoundError as error:
         raise click.ClickException(
             f"{error}; the bridge's consumer is not installed there. Is it the right NATS? "

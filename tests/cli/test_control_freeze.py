@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from kubernaut.__main__ import main
 from kubernaut.cli import consumer_pause
+from kubernaut.cli.connection import NoClusterError
 from kubernaut.cli.consumer_pause import jetstream_at, look, pause, resume
 from kubernaut.cli.freeze_fact import frozen_event, publish
 from kubernaut.cli.freeze_lines import Frozen, freeze_line
@@ -263,14 +264,26 @@ async def test_a_server_without_the_bridges_consumer_is_the_wrong_one(nats_url: 
     assert "the bridge's consumer is not installed there" in result.stderr
 
 
-async def test_a_server_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("command", ["freeze", "thaw"])
+async def test_a_server_that_is_away_is_told(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was changed."""
     monkeypatch.setattr(consumer_pause, "CONNECT_SECONDS", 0.2)
 
-    result = await kubernaut("freeze", "--nats", "nats://127.0.0.1:1")
+    result = await kubernaut(command, "--nats", "nats://127.0.0.1:1")
 
     assert result.exit_code == 1
-    assert "NATS does not answer, so nothing was changed" in result.stderr
+    assert result.stderr.startswith("Error: NATS does not answer: ")
+    assert result.stderr.endswith("; nothing was changed\n")
+
+
+async def test_who_only_reads_is_told_of_no_change() -> None:
+    """What the doctor says of a server that is away fits what it does."""
+    with pytest.raises(NoClusterError) as caught:
+        async with jetstream_at("nats://127.0.0.1:1", seconds=0.2):
+            pass
+
+    assert str(caught.value).startswith("NATS does not answer: ")
+    assert "changed" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("duration", "words"), [("soon", "is not a duration"), ("0s", "`kubernaut thaw`")])
