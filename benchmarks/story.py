@@ -11,13 +11,12 @@ import msgspec
 from benchmarks.graphs import workflow
 from runtime.ports import Stored
 from scheduler.decide import decide
+from scheduler.decision_messages import decision_event, queue_event
 from scheduler.gather import read_input
 from scheduler.inputs import Input, Place
 from scheduler.lifecycle import turn_of
 from scheduler.plan import Plan, make
-from scheduler.queue_desk import queue_event
 from scheduler.queueing import Request, decide_queue
-from scheduler.schedule_loop import decision_event
 from schemas import subjects
 from schemas.cloudevents import Event, to_headers
 from schemas.messages import TYPE_OF, Cause, CreateExecution, Decision, ExecutionChanged, WorkflowChanged, encode

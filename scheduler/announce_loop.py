@@ -20,7 +20,7 @@ from runtime.keyed import KeyedWork
 from runtime.ports import Delivery, Log, Stored
 from runtime.redrive import unwrapped
 from scheduler.announce import ORDINAL, events, first_ordinal
-from scheduler.gather import decode_decision
+from scheduler.decision_messages import decode_decision
 from schemas import subjects
 from schemas.cloudevents import MESSAGE_ID
 from schemas.messages import Decision

@@ -9,6 +9,7 @@ import msgspec
 from runtime import chain
 from runtime.errors import UnavailableError
 from runtime.ports import Log, Stored
+from scheduler.decision_messages import decode_decision
 from scheduler.definition import Definition
 from scheduler.definition import read as read_definition
 from scheduler.inputs import Earlier, Input, Place, read_execution
@@ -123,19 +124,6 @@ def _of_this_version(stored: Stored) -> Decision:
 async def newest_definition(log: Log, namespace: str, uid: str) -> Stored | None:
     """Return the last whole change message of a workflow."""
     return await log.last(subjects.LOG.name, subjects.workflow_change(namespace, uid))
-
-
-def decode_decision(stored: Stored) -> Decision:
-    """Return the decision in a message. Raises ValueError or msgspec.MsgspecError when it holds none."""
-    event = from_message(stored.subject, dict(stored.headers), stored.data)
-    body = decode(event.type, stored.data)
-    if not isinstance(body, Decision):
-        message = f"{event.type} is no decision"
-        raise TypeError(message)
-    if body.workflow.uid != (about := stored.subject.rsplit(".", 1)[1]):
-        message = f"a decision about {body.workflow.uid!r} under the name of {about!r}"
-        raise ValueError(message)
-    return body
 
 
 async def _plan_again(log: Log, stored: Stored, state: RunState) -> Plan | None:

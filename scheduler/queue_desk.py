@@ -17,18 +17,15 @@ import structlog
 
 from runtime import chain
 from runtime.errors import ConflictError, KubernautError, UnavailableError
-from runtime.ports import Log, Stored
+from runtime.ports import Log
 from scheduler import metrics
-from scheduler.announce import SOURCE
+from scheduler.decision_messages import QUEUE_SUBJECT, decode_queue, glance, queue_event, waits_as
 from scheduler.queueing import Release, Request, decide_queue, needs_refill
 from schemas import subjects
-from schemas.cloudevents import Event, from_message, traceparent
-from schemas.messages import TYPE_OF, Cause, Decision, QueueDecided, decode, encode
-from schemas.names import digest
+from schemas.messages import TYPE_OF, Cause, QueueDecided
 from schemas.queue_state import WAITING_LIMIT, QueueEntry, QueueState
 from schemas.workflow_status import TERMINAL_PHASES
 
-SUBJECT: Final = subjects.decision(subjects.QUEUE)
 TOGETHER: Final = 256
 """Calls that one decision takes in; their causes are some 40 KB of it."""
 TRIES: Final = 20
@@ -113,7 +110,7 @@ class Desk:
         freed = []
         for uid in sorted(head.held.intersection(uids)):
             stored = (await chain.head(self._log, subjects.decision(uid))).link
-            if stored is not None and _tells(stored).phase in TERMINAL_PHASES:
+            if stored is not None and glance(stored).phase in TERMINAL_PHASES:
                 kind = stored.headers.get("ce-type", "")
                 await self.leave(uid, Cause(stored.headers.get("ce-id", ""), stored.sequence, kind), now=stored.time_ms)
                 self._logger.warning("leaked_place_freed", workflow=uid)
@@ -213,7 +210,7 @@ class Desk:
         return sorted(best)[:most]
 
     async def _load(self) -> Head:
-        found = await chain.head(self._log, SUBJECT)
+        found = await chain.head(self._log, QUEUE_SUBJECT)
         stored = found.link
         if stored is None:
             return Head(sequence=found.end)
@@ -251,69 +248,3 @@ class Desk:
             overflow=decision.state.overflow,
         )
         return self._head
-
-
-def queue_event(decision: QueueDecided) -> Event:
-    """Return the message of a decision of the queue; its id holds a digest (decision record 0001)."""
-    data = encode(decision)
-    identity = f"{subjects.QUEUE}/{decision.version}-{digest(data.decode(), characters=12)}"
-    return Event(
-        subject=SUBJECT,
-        id=identity,
-        type=_KIND,
-        source=SOURCE,
-        data=data,
-        correlation_id=subjects.QUEUE,
-        causation_id=decision.causes[0].id if decision.causes else "",
-        traceparent=traceparent(subjects.QUEUE, identity),
-    )
-
-
-def decode_queue(stored: Stored) -> QueueDecided:
-    """Return the decision of the queue in a message.
-
-    Raises ValueError, TypeError or msgspec.MsgspecError when it holds none.
-    """
-    event = from_message(stored.subject, dict(stored.headers), stored.data)
-    body = decode(event.type, stored.data)
-    if not isinstance(body, QueueDecided):
-        message = f"{event.type} is no decision of the queue"
-        raise TypeError(message)
-    return body
-
-
-def admissions(stored: Stored) -> tuple[str, ...]:
-    """Return the uids of the runs that got a place by a message of the queue. Raises as `decode_queue`."""
-    return decode_queue(stored).admitted
-
-
-class _State(msgspec.Struct, frozen=True):
-    phase: str = ""
-    queue: QueueEntry | None = None
-
-
-class _Run(msgspec.Struct, frozen=True):
-    """What of a decision of a run the desk looks at; everything else is skipped, not decoded."""
-
-    state: _State = _State()
-
-
-_RUNS: Final = msgspec.json.Decoder(_Run)
-_DECISION: Final = TYPE_OF[Decision]
-
-
-def waits_as(stored: Stored) -> QueueEntry | None:
-    """Return the turn of the run whose last decision this is; None when it is not queued, or makes no sense."""
-    state = _tells(stored)
-    entry = state.queue
-    queued = state.phase == "queued" and entry is not None and stored.subject == subjects.decision(entry.uid)
-    return entry if queued else None
-
-
-def _tells(stored: Stored) -> _State:
-    if stored.headers.get("ce-type") != _DECISION:
-        return _State()
-    try:
-        return _RUNS.decode(stored.data).state
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _State()

@@ -19,14 +19,13 @@ from runtime.keyed import KeyedWork
 from runtime.ports import Delivery, Log
 from runtime.redrive import unwrapped
 from scheduler import metrics
-from scheduler.announce import SOURCE
 from scheduler.decide import Verdict, decide, may_wait
+from scheduler.decision_messages import QUEUE_SUBJECT, admissions, decision_event
 from scheduler.definition import Definition
 from scheduler.gather import (
     Known,
     Memory,
     UnreadableError,
-    earlier_run,
     load,
     newest_definition,
     plan_anew,
@@ -34,17 +33,13 @@ from scheduler.gather import (
     read_stored_definition,
     workflow_of,
 )
-from scheduler.inputs import Execution, Input, Place
-from scheduler.lifecycle import needs_place, turn_of
-from scheduler.plan import Plan
-from scheduler.queue_desk import Desk, admissions
+from scheduler.inputs import Execution, Input
+from scheduler.placing import Placing
+from scheduler.queue_desk import Desk
 from scheduler.shares import shares
 from scheduler.wake import Waker
 from schemas import subjects
-from schemas.cloudevents import Event, traceparent
-from schemas.messages import TYPE_OF, Cause, Decision, TimerDue, encode
-from schemas.names import digest
-from schemas.workflow_status import TERMINAL_PHASES
+from schemas.messages import Decision, TimerDue
 
 IN_HAND = 512
 SIDE_BY_SIDE = 128
@@ -72,23 +67,22 @@ class Scheduler:
     def __init__(self, log: Log, desk: Desk, waker: Waker, logger: structlog.typing.FilteringBoundLogger) -> None:
         """`desk`: hands out the places of the queue; `waker`: arms the wake-ups of runs."""
         self._log = log
-        self._desk = desk
         self._waker = waker
         self._logger = logger
         self._memory = Memory()
+        self._placing = Placing(log, desk, self._memory)
         self._backoff = Backoff(first=0.5, most=5.0)
         self._failures = Failures(FAILURES)
         self.work = KeyedWork(self.handle, side_by_side=SIDE_BY_SIDE)
 
     async def pull(self) -> None:
         """Take messages from the log for ever."""
-        queue = subjects.decision(subjects.QUEUE)
         async with aclosing(self._log.consume(subjects.SCHEDULER, in_hand=IN_HAND)) as deliveries:
             async for came in deliveries:
                 delivery = await unwrapped(self._log, came, subjects.SCHEDULER, also=(subjects.TIMERS_DUE,))
                 if delivery is None:
                     continue
-                if delivery.message.subject == queue:
+                if delivery.message.subject == QUEUE_SUBJECT:
                     await self._hand_out(delivery)
                 else:
                     await self._add(delivery)
@@ -184,7 +178,7 @@ class Scheduler:
                 metrics.IGNORED.inc(len(taken))
                 self._logger.warning("no_such_workflow", workflow=uid, messages=[i.cause.id for i in taken])
                 return
-            taken = await self._with_place(known.plan, known.previous, taken)
+            taken = await self._placing.with_place(known.plan, known.previous, taken)
             verdict = decide(known.plan, known.previous, taken)
             if verdict.decision is not None and may_wait(verdict.decision) and await self._grow(uid, batch):
                 continue
@@ -200,45 +194,12 @@ class Scheduler:
                 continue
             else:
                 known = published
-            place = await self._at_the_desk(uid, known, taken)
+            place = await self._placing.at_the_desk(uid, known, taken)
             if place is None:
                 return
             batch.inputs = [place]
         message = f"{TRIES} others were first in a row"
         raise UnavailableError(message)
-
-    async def _with_place(self, plan: Plan, previous: Decision | None, taken: list[Input]) -> list[Input]:
-        """Add what the queue says of a new run, and how the run ended that one with a place runs again."""
-        if previous is not None and previous.state.phase != "queued":
-            return taken
-        definition = plan.definition
-        if previous is None and needs_place(definition) and not any(isinstance(i.fact, Place) for i in taken):
-            now = max(each.time_ms for each in taken)
-            admitted, cause = await self._desk.ask(turn_of(definition), taken[0].cause, now=now)
-            taken = [*taken, Input(cause=cause, time_ms=0, fact=Place(admitted=admitted))]
-        if definition.rerun_of and any(each.fact == Place(admitted=True) for each in taken):
-            earlier = await earlier_run(self._log, definition.rerun_of)
-            taken = [*taken, earlier] if earlier else taken
-        return taken
-
-    async def _at_the_desk(self, uid: str, known: Known, taken: list[Input]) -> Input | None:
-        """What the queue must know before anything is acknowledged: who still waits, and who has ended.
-
-        A run that waits asks again now that the log says so (decision record 0009); returns its place, if any.
-        """
-        previous = known.previous
-        # A stale look at the log may give a run a place that has ended and left before: then it leaves again.
-        placed = any(each.fact == Place(admitted=True) for each in taken)
-        if previous is None or (known.left and not placed):
-            return None
-        cause = Cause(decision_event(previous).id, known.sequence, TYPE_OF[Decision])
-        if previous.state.phase == "queued" and previous.state.queue is not None:
-            admitted, why = await self._desk.ask(previous.state.queue, cause, now=previous.now)
-            return Input(cause=why, time_ms=previous.now, fact=Place(admitted=True)) if admitted else None
-        if previous.state.phase in TERMINAL_PHASES:
-            await self._desk.leave(uid, cause, now=previous.now)
-            self._memory.put(uid, msgspec.structs.replace(known, left=True, fresh=False))
-        return None
 
     async def _grow(self, uid: str, batch: Batch) -> bool:
         """Wait a moment, once a batch, for what comes right behind; whether anything did."""
@@ -320,24 +281,3 @@ def _may_be_news(verdict: Verdict, taken: list[Input]) -> bool:
     if verdict.decision is not None:
         return bool(verdict.strangers)
     return bool(verdict.strangers) or any(not isinstance(each.fact, Definition | Execution) for each in taken)
-
-
-def decision_event(decision: Decision) -> Event:
-    """Return the message of a decision.
-
-    Its id holds a digest of the whole decision: two schedulers that decide differently on the same version must not
-    take the other's message for their own when an answer was lost.
-    """
-    data = encode(decision)
-    uid = decision.workflow.uid
-    identity = f"{uid}/{decision.version}-{digest(data.decode(), characters=12)}"
-    return Event(
-        subject=subjects.decision(uid),
-        id=identity,
-        type=TYPE_OF[Decision],
-        source=SOURCE,
-        data=data,
-        correlation_id=decision.correlation_id,
-        causation_id=decision.causes[0].id if decision.causes else "",
-        traceparent=traceparent(uid, identity),
-    )

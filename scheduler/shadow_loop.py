@@ -21,8 +21,9 @@ from runtime.errors import UnavailableError
 from runtime.keyed import KeyedWork
 from runtime.metrics import REGISTRY
 from runtime.ports import Delivery, Log, Stored
+from scheduler.decision_messages import decode_decision
 from scheduler.difference import KINDS, Difference, differences
-from scheduler.gather import decode_decision, workflow_of
+from scheduler.gather import workflow_of
 from scheduler.inputs import Input
 from scheduler.plan import Plan
 from scheduler.redecide import TIMER, MissingError, begins, inputs_of, plan_of, redecide

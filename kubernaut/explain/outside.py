@@ -11,8 +11,7 @@ from kubernaut.cli.consumer_pause import jetstream_at, look
 from kubernaut.explain.report import Outside
 from runtime.errors import KubernautError
 from runtime.ports import Log, Stored
-from scheduler.gather import decode_decision
-from scheduler.queue_desk import decode_queue
+from scheduler.decision_messages import QUEUE_SUBJECT, decode_decision, decode_queue
 from schemas import subjects
 from schemas.run_state import RunState
 from schemas.workflow import Priority
@@ -38,7 +37,7 @@ async def turn(log: Log, uid: str, state: RunState) -> Outside:
     """Return whose turn it is before a run that is queued, and the message that says so."""
     if state.phase != "queued" or state.queue is None:
         return Outside()
-    stored = await log.last(subjects.LOG.name, subjects.decision(subjects.QUEUE))
+    stored = await log.last(subjects.LOG.name, QUEUE_SUBJECT)
     if stored is None:
         return Outside()
     try:

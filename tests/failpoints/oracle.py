@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from runtime.nats_scan import scan
-from scheduler.gather import decode_decision
+from scheduler.decision_messages import decode_decision
 from schemas.messages import Decision
 from schemas.subjects import DECISIONS, LOG
 from schemas.workflow_status import TERMINAL_PHASES

@@ -12,7 +12,7 @@ from runtime import chain
 from runtime.kinds import WORKFLOWS
 from runtime.ports import Stored
 from scheduler.announce_loop import Announcer
-from scheduler.queue_desk import SUBJECT as QUEUE_SUBJECT
+from scheduler.decision_messages import QUEUE_SUBJECT
 from schemas import subjects
 from schemas.cloudevents import MESSAGE_ID
 from schemas.messages import (

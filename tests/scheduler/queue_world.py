@@ -17,7 +17,8 @@ from runtime.errors import ConflictError, UnavailableError
 from runtime.keyed import KeyedWork
 from runtime.logs import get_logger
 from runtime.ports import Delivery, Log, Published, Stored
-from scheduler.queue_desk import SUBJECT, Desk, admissions, decode_queue
+from scheduler.decision_messages import QUEUE_SUBJECT, admissions, decode_queue
+from scheduler.queue_desk import Desk
 from schemas import subjects
 from schemas.cloudevents import Event
 from schemas.messages import TYPE_OF, AlertFired, Cause, Decision, QueueDecided, WorkflowChanged, WorkflowRef, encode
@@ -133,7 +134,7 @@ class Clerk:
 
     async def _sort(self, delivery: Delivery) -> None:
         tokens = delivery.message.subject.split(".")
-        if delivery.message.subject != SUBJECT:
+        if delivery.message.subject != QUEUE_SUBJECT:
             self.work.add(tokens[4] if tokens[1] == "change" else tokens[2], delivery)
             return
         left = list(admissions(delivery.message))
@@ -196,7 +197,7 @@ async def end_what_runs(log: Log) -> None:
     async with aclosing(log.consume(subjects.BRIDGE, in_hand=512)) as deliveries:
         async for delivery in deliveries:
             message = delivery.message
-            if message.subject != SUBJECT and _DECISIONS.decode(message.data).state.phase == "executing":
+            if message.subject != QUEUE_SUBJECT and _DECISIONS.decode(message.data).state.phase == "executing":
                 await log.publish(the_end_of(message.subject.rsplit(".", 1)[1]))
             await delivery.ack()
 
@@ -237,7 +238,7 @@ async def working(log: Log, *clerks: Clerk) -> AsyncIterator[None]:
 
 def queue_of(messages: Iterable[Stored]) -> list[QueueDecided]:
     """The chain of decisions of the queue."""
-    return [decode_queue(stored) for stored in messages if stored.subject == SUBJECT]
+    return [decode_queue(stored) for stored in messages if stored.subject == QUEUE_SUBJECT]
 
 
 class Auditor:
@@ -257,7 +258,7 @@ class Auditor:
     def read(self, messages: Iterable[Stored]) -> None:
         """Take messages in, in the order of the log."""
         for stored in messages:
-            if stored.subject == SUBJECT:
+            if stored.subject == QUEUE_SUBJECT:
                 self._queue(decode_queue(stored))
             elif stored.subject.startswith("kubernaut.decision."):
                 self._run(_DECISIONS.decode(stored.data))

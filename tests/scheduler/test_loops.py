@@ -13,7 +13,7 @@ import pytest
 from runtime.logs import get_logger
 from runtime.ports import Delivery, Log, Published, Stored
 from scheduler.announce_loop import Announcer
-from scheduler.gather import decode_decision
+from scheduler.decision_messages import decode_decision
 from scheduler.queue_desk import Desk
 from scheduler.schedule_loop import Scheduler
 from scheduler.wake import Waker

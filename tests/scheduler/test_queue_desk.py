@@ -10,7 +10,8 @@ import pytest
 
 from runtime.errors import UnavailableError
 from runtime.ports import Published, Stored
-from scheduler.queue_desk import SUBJECT, TOGETHER, Desk, admissions, decode_queue
+from scheduler.decision_messages import QUEUE_SUBJECT, admissions, decode_queue
+from scheduler.queue_desk import TOGETHER, Desk
 from schemas import subjects
 from schemas.cloudevents import Event
 from schemas.messages import TYPE_OF, Cause, Decision, QueueDecided, WorkflowRef
@@ -50,7 +51,7 @@ def an_entry(uid: str) -> QueueEntry:
 
 def head(log: FakeLog) -> QueueState:
     """The state of the queue as the log has it."""
-    return queue_of(log.stored(SUBJECT))[-1].state
+    return queue_of(log.stored(QUEUE_SUBJECT))[-1].state
 
 
 def names(state: QueueState) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -81,7 +82,7 @@ async def test_a_run_has_a_place_at_once_and_the_next_one_when_it_leaves() -> No
     again = await desk.ask(an_entry("a"), WHY)
     await desk.leave("a", WHY)
 
-    chain = log.stored(SUBJECT)
+    chain = log.stored(QUEUE_SUBJECT)
     causes = [Cause(stored.headers["ce-id"], stored.sequence, stored.headers["ce-type"]) for stored in chain]
     assert [(True, causes[0]), (False, causes[1]), (True, causes[1])] == [first, second, again]
     assert [("a",), (), ("b",)] == [admissions(stored) for stored in chain]
@@ -96,7 +97,7 @@ async def test_what_is_asked_while_a_decision_is_under_way_goes_into_the_next_to
     answers = await asyncio.gather(*(desk.ask(an_entry(f"run-{n:03}"), WHY) for n in range(2 * TOGETHER)))
 
     assert [True] * 3 + [False] * (2 * TOGETHER - 3) == [admitted for admitted, _ in answers]
-    assert 4 >= len(log.stored(SUBJECT))
+    assert 4 >= len(log.stored(QUEUE_SUBJECT))
 
 
 class GatedLog(MortalLog):
@@ -132,7 +133,7 @@ async def test_one_that_gives_up_while_it_serves_the_others_leaves_them_to_the_n
     answers = await asyncio.wait_for(asyncio.gather(*others), 5.0)
 
     assert [True, True] == [admitted for admitted, _ in answers]
-    assert [("a",), ("c", "d")] == [decision.admitted for decision in queue_of(log.stored(SUBJECT))]
+    assert [("a",), ("c", "d")] == [decision.admitted for decision in queue_of(log.stored(QUEUE_SUBJECT))]
 
 
 async def test_an_answer_that_was_lost_is_no_second_place() -> None:
@@ -146,7 +147,7 @@ async def test_an_answer_that_was_lost_is_no_second_place() -> None:
     answer, _ = await desk.ask(an_entry("a"), WHY)
 
     assert answer
-    assert [("a",)] == [decision.admitted for decision in queue_of(log.stored(SUBJECT))]
+    assert [("a",)] == [decision.admitted for decision in queue_of(log.stored(QUEUE_SUBJECT))]
 
 
 async def test_without_the_log_everyone_is_told_and_later_everyone_is_served() -> None:
@@ -291,17 +292,17 @@ async def test_a_queue_that_cannot_be_read_keeps_everyone_waiting_and_says_so(ve
     log = FakeLog()
     kind = f"{TYPE_OF[QueueDecided].rpartition('.')[0]}.{version}"
     headers = {"ce-id": "q", "ce-type": kind, "ce-source": "/test", "ce-specversion": "1.0"}
-    log.broker.put("KUBERNAUT", SUBJECT, headers, body)
+    log.broker.put("KUBERNAUT", QUEUE_SUBJECT, headers, body)
 
     with pytest.raises(UnavailableError, match=r"queue of runs \(sequence 1\) cannot be read"):
         await Desk(log, LOGGER, 1).ask(an_entry("a"), WHY)
 
-    assert 1 == len(log.stored(SUBJECT))
+    assert 1 == len(log.stored(QUEUE_SUBJECT))
 
 
 def ended(log: FakeLog, runs: dict[str, QueueEntry]) -> bool:
     """Whether every run has ended and the queue holds nobody."""
-    chain = queue_of(log.stored(SUBJECT))
+    chain = queue_of(log.stored(QUEUE_SUBJECT))
     decisions = log.stored(subjects.DECISIONS)
     over = {stored.subject for stored in decisions if b'"phase":"c' in stored.data}
     return len(over) == len(runs) and bool(chain) and not (chain[-1].state.active or chain[-1].state.waiting)
@@ -311,7 +312,7 @@ def check(log: FakeLog, runs: dict[str, QueueEntry], limit: int) -> Auditor:
     """Hold the whole log to what the queue promises."""
     auditor = Auditor(runs, limit)
     auditor.read(log.stored())
-    auditor.over(decode_queue(log.stored(SUBJECT)[-1]))
+    auditor.over(decode_queue(log.stored(QUEUE_SUBJECT)[-1]))
     return auditor
 
 

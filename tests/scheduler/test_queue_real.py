@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from scheduler.queue_desk import SUBJECT
+from scheduler.decision_messages import QUEUE_SUBJECT
 from schemas import subjects
 from schemas.messages import QueueDecided
 from schemas.queue_state import WAITING_LIMIT, QueueEntry
@@ -57,4 +57,4 @@ async def test_two_thousand_runs_go_through_a_gate_for_twenty(fresh_nats: NatsSe
     assert RUNS == len(auditor.executed)
     assert LIMIT == max(len(decision.state.active) for decision in chain)
     assert WAITING_LIMIT == max(len(decision.state.waiting) for decision in chain)
-    assert len(chain) < 1.5 * RUNS, f"{len(chain)} decisions on {SUBJECT}"
+    assert len(chain) < 1.5 * RUNS, f"{len(chain)} decisions on {QUEUE_SUBJECT}"

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from runtime.ports import Stored
-from scheduler.gather import decode_decision
+from scheduler.decision_messages import decode_decision
 from schemas import subjects
 from schemas.cloudevents import Event
 from schemas.messages import TYPE_OF, CreateExecution, Decision, encode
