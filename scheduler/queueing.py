@@ -68,27 +68,17 @@ def decide_queue(
     known = {*held, *gone}
     asking = [request for request in _first_of_each(requests) if request.entry.uid not in known]
     active = [uid for uid in before.active if uid not in left]
-    turn = _in_turn(
-        [entry for entry in before.waiting if entry.uid not in left],
-        [request.entry for request in asking],
-        [entry for entry in refill or () if entry.uid not in known],
-        others=before.overflow if refill is None else len(refill) > room,
-    )
-    places = max(0, limit - len(active))
-    admitted, waiting = turn.named[:places], turn.named[places:]
-    state = QueueState(
-        limit=limit,
-        active=(*active, *(entry.uid for entry in admitted)),
-        waiting=tuple(waiting[:room]),
-        overflow=turn.others or len(waiting) > room,
-    )
+    waiting = [entry for entry in before.waiting if entry.uid not in left]
+    read = [entry for entry in refill or () if entry.uid not in known]
+    others = before.overflow if refill is None else len(refill) > room
+    state = _seat(active, _in_turn(waiting, asking, read, others=others), limit=limit, room=room)
     if not asking and msgspec.structs.replace(state, limit=before.limit) == before:
         return None
     return QueueDecided(
         version=previous.version + 1 if previous is not None else 1,
         now=max(now, previous.now if previous is not None else 0),
         causes=(*(release.cause for release in releases if release.uid in left), *(r.cause for r in asking)),
-        admitted=tuple(entry.uid for entry in admitted),
+        admitted=state.active[len(active) :],
         left=tuple(uid for uid in held if uid in left),
         state=state,
     )
@@ -103,10 +93,23 @@ def _first_of_each(requests: Sequence[Request]) -> list[Request]:
     return list({request.entry.uid: request for request in reversed(requests)}.values())[::-1]
 
 
-def _in_turn(waiting: list[QueueEntry], asking: list[QueueEntry], read: list[QueueEntry], *, others: bool) -> _Turn:
+def _in_turn(waiting: list[QueueEntry], requests: list[Request], read: list[QueueEntry], *, others: bool) -> _Turn:
     """Sort everyone who may be named. With `others`, somebody may stand anywhere behind the last one known."""
+    asking = [request.entry for request in requests]
     known = sorted({*waiting, *read})
     if not others:
         return _Turn(named=sorted({*known, *asking}), others=False)
     before_them = [entry for entry in asking if known and entry < known[-1]]
     return _Turn(named=sorted({*known, *before_them}), others=True)
+
+
+def _seat(active: list[str], turn: _Turn, *, limit: int, room: int) -> QueueState:
+    """Give the free places to those whose turn it is, and name as many of the others as there is room for."""
+    places = max(0, limit - len(active))
+    admitted, waiting = turn.named[:places], turn.named[places:]
+    return QueueState(
+        limit=limit,
+        active=(*active, *(entry.uid for entry in admitted)),
+        waiting=tuple(waiting[:room]),
+        overflow=turn.others or len(waiting) > room,
+    )
