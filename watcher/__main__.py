@@ -102,7 +102,7 @@ async def watch(
     say: structlog.typing.FilteringBoundLogger,
     pace: Pace,
 ) -> None:
-    """Watch one view; when cancelled, put what was read onto the log before ending."""
+    """Watch one view until cancelled."""
     recalled = await _recalled(view, log, correlations, dependency, say)
     floor = Floor(recalled.floor)
     parts = Parts(
@@ -120,10 +120,16 @@ async def watch(
     patience = PATIENCE * intervals.freshness
     resync = Resync(parts, watching, draw=random.random, every=intervals.resync, patience=patience)
     fresh = Freshness(parts, watching, resync, dependency=freshness, draw=random.random, every=intervals.freshness)
+    await _side_by_side(parts, watching, resync, fresh)
+
+
+async def _side_by_side(parts: Parts, watching: Watching, resync: Resync, fresh: Freshness) -> None:
+    """Run the loops of a view; when cancelled, put what was read onto the log before ending."""
+    name = parts.view.name
     async with asyncio.TaskGroup() as group:
-        publishing = group.create_task(parts.publisher.run(), name=f"publish {view.name}")
-        checking = group.create_task(resync.run(), name=f"resync {view.name}")
-        comparing = group.create_task(fresh.run(), name=f"freshness {view.name}")
+        publishing = group.create_task(parts.publisher.run(), name=f"publish {name}")
+        checking = group.create_task(resync.run(), name=f"resync {name}")
+        comparing = group.create_task(fresh.run(), name=f"freshness {name}")
         try:
             await watching.run()
         finally:

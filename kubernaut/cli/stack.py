@@ -1,5 +1,7 @@
 """`kubernaut up`, `status`, `env` and `down`: the local stack for people. It starts no process itself."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import functools
@@ -11,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 import msgspec
@@ -26,6 +28,9 @@ from kubernaut.local.services import SERVICES, check_names
 from kubernaut.local.state import ProcessState, StackState, clean_up, read_state
 from kubernaut.local.supervisor import State
 from runtime.errors import KubernautError
+
+if TYPE_CHECKING:
+    from kubernaut.local.stack import LocalStack, StackOptions
 
 _DOWN_SECONDS = 120.0
 _LAST_STEPS_SECONDS = 5.0
@@ -82,9 +87,7 @@ def up(
 
     Without --detach it stays until Ctrl-C, and then ends everything that it started.
     """
-    from kubernaut.local.daemon import start_detached  # noqa: PLC0415 - `status` need not wait for these
-    from kubernaut.local.serve import serve  # noqa: PLC0415
-    from kubernaut.local.stack import LocalStack, StackOptions  # noqa: PLC0415
+    from kubernaut.local.stack import StackOptions  # noqa: PLC0415 - `status` need not wait for it
 
     options = StackOptions(
         name=name,
@@ -96,19 +99,26 @@ def up(
         without=parse_names(without),
     )
     check_names(SERVICES, options.without | frozenset(options.replicas))
-    home = Home(name)
-    progress = for_stream(sys.stderr)
-    if detach:
-        start_detached(options, progress)
-        click.echo(_describe(_running(home)))
-        click.echo(f"It runs in the background; `kubernaut down{home.name_option}` ends it.")
-        return
+    start = _in_background if detach else _in_foreground
+    start(options, Home(name))
+
+
+def _in_background(options: StackOptions, home: Home) -> None:
+    from kubernaut.local.daemon import start_detached  # noqa: PLC0415 - `status` need not wait for it
+
+    start_detached(options, for_stream(sys.stderr))
+    click.echo(_describe(_running(home)))
+    click.echo(f"It runs in the background; `kubernaut down{home.name_option}` ends it.")
+
+
+def _in_foreground(options: StackOptions, home: Home) -> None:
+    from kubernaut.local.serve import serve  # noqa: PLC0415 - `status` need not wait for it
 
     def ready(_stack: LocalStack) -> None:
         click.echo(_describe(_running(home)))
         click.echo("Ctrl-C ends all of it.")
 
-    asyncio.run(serve(options, progress, ready))
+    asyncio.run(serve(options, for_stream(sys.stderr), ready))
 
 
 @click.command()
