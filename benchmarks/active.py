@@ -56,12 +56,7 @@ async def measure(options: Options, progress: Progress) -> Measure:
             Figure(name="steps a second, over all", value=len(names) * len(TEN_STEPS) / seconds, unit="1/s"),
             Figure(name="memory of the largest service", value=largest / usage.MIB, unit="MiB", goal=Goal(most=128)),
             *_memory(peaks.most, idle),
-            Figure(name="health answers: p50", value=1000 * quantile(answers.seconds, 0.5), unit="ms"),
-            Figure(name="health answers: p99", value=1000 * quantile(answers.seconds, 0.99), unit="ms"),
-            Figure(
-                name="health answers: the longest", value=1000 * max(answers.seconds), unit="ms", goal=Goal(most=1000)
-            ),
-            Figure(name="health answers that said no", value=answers.bad, unit="", goal=Goal(most=0)),
+            *_health(answers),
         ),
         details={"seconds": round(seconds, 1), "seconds_to_apply": round(applied, 1), "restarts": restarts},
     )
@@ -74,6 +69,16 @@ def _memory(most: Mapping[str, int], idle: Mapping[str, usage.Usage]) -> list[Fi
         told = f"memory at its peak: {name} ({before:.0f} before)"
         found.append(Figure(name=told, value=most[name] / usage.MIB, unit="MiB"))
     return found
+
+
+def _health(answers: Answers) -> list[Figure]:
+    longest = 1000 * max(answers.seconds)
+    return [
+        Figure(name="health answers: p50", value=1000 * quantile(answers.seconds, 0.5), unit="ms"),
+        Figure(name="health answers: p99", value=1000 * quantile(answers.seconds, 0.99), unit="ms"),
+        Figure(name="health answers: the longest", value=longest, unit="ms", goal=Goal(most=1000)),
+        Figure(name="health answers that said no", value=answers.bad, unit="", goal=Goal(most=0)),
+    ]
 
 
 def _workflow(name: str) -> dict[str, object]:

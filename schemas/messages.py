@@ -2,6 +2,8 @@
 
 The type of a message is its CloudEvents type (`TYPES`); a type that is not known here is an error for the reader, never
 skipped in silence. All times are broker or API times in milliseconds since 1970, never a service's own clock.
+
+Long because it is a table: one place shows everything that the log may hold.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 Defaults live here, once. `None` means that the user left the field out and the default named under it holds.
 Must hold no rule: what makes sense beyond types and limits is checked by the scheduler's planning.
+Long because it is a table: one place shows everything that a user may write.
 """
 
 from __future__ import annotations
