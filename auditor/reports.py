@@ -150,10 +150,28 @@ def finished(row: Row) -> Decision | None:
 
 def report(decision: Decision, stream_sequence: int, defined: Definition) -> Report:
     """Return the rows of a finished workflow. `stream_sequence`: where in the log its decision is."""
-    uid, state = clean(decision.workflow.uid), decision.state
+    run, state = _run(decision, stream_sequence, defined), decision.state
+    by_number = {step.step_number: step for step in defined.steps}
+    undone = {side.number: side for side in state.rollbacks}
+    steps = (_step(run, step, by_number.get(step.number), undone.get(step.number)) for step in state.steps)
+    return Report(run, tuple({step.step_number: step for step in steps}.values()))
+
+
+def latest(reports: Sequence[Report]) -> list[Report]:
+    """Return the latest report of each workflow: one statement may not write a row twice."""
+    newest: dict[str, Report] = {}
+    for one in reports:
+        known = newest.get(one.run.workflow_uid)
+        if known is None or one.run.decision_version > known.run.decision_version:
+            newest[one.run.workflow_uid] = one
+    return list(newest.values())
+
+
+def _run(decision: Decision, stream_sequence: int, defined: Definition) -> WorkflowRun:
+    state = decision.state
     phases = [step.phase for step in state.steps]
-    run = WorkflowRun(
-        workflow_uid=uid,
+    return WorkflowRun(
+        workflow_uid=clean(decision.workflow.uid),
         workflow_namespace=clean(decision.workflow.namespace),
         workflow_name=clean(decision.workflow.name),
         correlation_id=_text(decision.correlation_id),
@@ -183,22 +201,6 @@ def report(decision: Decision, stream_sequence: int, defined: Definition) -> Rep
         alerts=len(state.monitor.alerts) if state.monitor else 0,
         rerun_of=_text(state.rerun_of),
     )
-    by_number = {step.step_number: step for step in defined.steps}
-    undone = {side.number: side for side in state.rollbacks}
-    steps = (
-        _step(uid, decision.version, step, by_number.get(step.number), undone.get(step.number)) for step in state.steps
-    )
-    return Report(run, tuple({step.step_number: step for step in steps}.values()))
-
-
-def latest(reports: Sequence[Report]) -> list[Report]:
-    """Return the latest report of each workflow: one statement may not write a row twice."""
-    newest: dict[str, Report] = {}
-    for one in reports:
-        known = newest.get(one.run.workflow_uid)
-        if known is None or one.run.decision_version > known.run.decision_version:
-            newest[one.run.workflow_uid] = one
-    return list(newest.values())
 
 
 def _rollback(state: RunState) -> str | None:
@@ -219,9 +221,9 @@ def _approval(approval: ApprovalState | None) -> dict[str, Any]:
     }
 
 
-def _step(uid: str, version: int, step: StepState, defined: StepDefinition | None, undone: SideState | None) -> StepRun:
+def _step(run: WorkflowRun, step: StepState, defined: StepDefinition | None, undone: SideState | None) -> StepRun:
     return StepRun(
-        workflow_uid=uid,
+        workflow_uid=run.workflow_uid,
         step_number=step.number,
         name=_text(defined.name) if defined else None,
         action=_text(defined.action) if defined else None,
@@ -234,7 +236,7 @@ def _step(uid: str, version: int, step: StepState, defined: StepDefinition | Non
         execution_uid=_text(step.execution_uid),
         started_ms=step.started_at or None,
         ended_ms=step.ended_at or None,
-        decision_version=version,
+        decision_version=run.decision_version,
         retries=step.retries,
         rollback=undone.phase if undone else None,
         rollback_reason=_text(undone.reason) if undone else None,
