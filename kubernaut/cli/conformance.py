@@ -6,9 +6,7 @@ import asyncio
 import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import click
@@ -18,6 +16,7 @@ from kubernaut.cli.options import explained
 from kubernaut.conformance.run import SECONDS, conformance
 from kubernaut.conformance.stage import a_stage
 from kubernaut.conformance.verdicts import EXPECTED, Verdict
+from kubernaut.local.claims import scratch
 
 OWN: Final = (sys.executable, "-m", "kubernaut.subscriber")
 _WIDTH: Final = max(len(name) for name in EXPECTED)
@@ -49,9 +48,9 @@ def conformance_(*, command: str | None, seconds: float, only: tuple[str, ...], 
 
 
 async def _try(words: Sequence[str], seconds: float, only: Sequence[str], *, quiet: bool) -> list[Verdict]:
-    with tempfile.TemporaryDirectory(prefix="kubernaut-conformance-") as folder:
-        async with a_stage(Path(folder)) as stage:
-            environment = {**os.environ, "TMPDIR": folder}  # what a consumer leaves behind goes with it
+    with scratch("conformance") as folder:
+        async with a_stage(folder) as stage:
+            environment = {**os.environ, "TMPDIR": str(folder)}  # what a consumer leaves behind goes with it
             tell = _nothing if quiet else _tell
             return await conformance(words, environment, stage, seconds=seconds, only=only, tell=tell)
 

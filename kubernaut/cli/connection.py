@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import msgspec
 import structlog
 import yaml
 
+from kubernaut.local.claims import scratch
 from kubernaut.local.home import DEFAULT_NAME, Home
 from kubernaut.local.state import StackState, read_state
 from runtime.cluster import ClusterClient, connect
@@ -111,8 +111,8 @@ def is_of_stack(state: StackState, nats: str | None) -> bool:
 @asynccontextmanager
 async def cluster_at(target: Target) -> AsyncIterator[ClusterClient]:
     """Connect to the cluster. Raises SettingsError or UnavailableError when there are no credentials."""
-    with tempfile.TemporaryDirectory(prefix="kubernaut-") as folder:
-        paths = _with_context(target, Path(folder))
+    with scratch("context") as folder:
+        paths = _with_context(target, folder)
         # The client asks for a NATS address that it never uses; its settings are those of a service.
         cluster = await connect(Settings(nats_url="", kubeconfig=paths))
         try:

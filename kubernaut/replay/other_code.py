@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import IO, Final, Self
 
 import msgspec
 
+from kubernaut.local.claims import scratch
 from kubernaut.replay import worker
 from kubernaut.replay.recording import Chain, RecordingError
 from scheduler import redecide
@@ -54,8 +54,8 @@ def checkout(which: str, repository: Path = _REPOSITORY) -> Iterator[Path]:
         yield Path(which).resolve()
         return
     commit = _git(repository, "rev-parse", "--verify", "--quiet", f"{which}^{{commit}}", what=which)
-    with tempfile.TemporaryDirectory(prefix="kubernaut-code-") as folder:
-        place = Path(folder) / "code"
+    with scratch("code") as folder:
+        place = folder / "code"
         _git(repository, "worktree", "add", "--detach", "--quiet", str(place), commit, what=which)
         try:
             yield place

@@ -9,11 +9,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import tempfile
 import time
 from collections import Counter
-from pathlib import Path
 
+from kubernaut.local.claims import scratch
 from runtime import logs
 from runtime.failpoint_sites import EFFECTS, sites
 from tests.failpoints.cells import matrix
@@ -26,8 +25,8 @@ async def run(only: str, minutes: float) -> None:
     began = time.monotonic()
     last = began + minutes * 60
     say(f"{len(cells)} cells")
-    with tempfile.TemporaryDirectory(prefix="kubernaut-failpoints-") as folder:
-        async with a_matrix(Path(folder), lambda each: say(f"{each.seconds:5.1f} s  {each.cell.order}")) as tried:
+    with scratch("failpoints") as folder:
+        async with a_matrix(folder, lambda each: say(f"{each.seconds:5.1f} s  {each.cell.order}")) as tried:
             async with asyncio.TaskGroup() as group:
                 for lane in lanes(cells):
                     group.create_task(tried.lane(lane, last))

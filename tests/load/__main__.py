@@ -6,10 +6,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import tempfile
-from pathlib import Path
 
 from benchmarks.figures import quantile
+from kubernaut.local.claims import scratch
 from tests.load.flood import Flood
 from tests.load.loaded import NAMES, a_loaded_world
 from tests.load.memory_limits import MIB
@@ -17,8 +16,7 @@ from tests.load.memory_limits import MIB
 
 async def run(count: int, most: int, seconds: float) -> bool:
     """Run a flood; return whether the system held."""
-    with tempfile.TemporaryDirectory(prefix="kubernaut-load-") as folder:
-        home = Path(folder)
+    with scratch("load") as home:
         await asyncio.to_thread(home.chmod, 0o755)  # PostgreSQL may have to run as another user
         async with a_loaded_world(home, most=most) as loaded:
             flood = Flood(loaded, [f"load-{number}" for number in range(count)])
