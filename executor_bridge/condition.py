@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from executor_bridge.times import rfc3339
+from schemas.fields import SENTENCE_LIMIT
 from schemas.workflow_status import StatusCondition
 
 if TYPE_CHECKING:
     from schemas.run_state import RunState
-
-_SENTENCE: Final = 4096
 
 Verdict = tuple[Literal["True", "False", "Unknown"], str, str]
 """Status, reason, message."""
@@ -23,7 +22,7 @@ def condition(state: RunState, name: str, verdict: Verdict, since: int) -> Statu
         type=name,
         status=status,
         reason=reason,
-        message=message[:_SENTENCE],
+        message=message[:SENTENCE_LIMIT],
         last_transition_time=rfc3339(since),
         observed_generation=state.generation,
     )

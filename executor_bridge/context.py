@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from runtime.tracing import Tracer
     from schemas.messages import Command, Decision
 
-NAME: Final = "executor_bridge"
 SOURCE: Final = "/kubernaut/bridge"
 CREATES: Final = 32
 BEHIND: Final = 16

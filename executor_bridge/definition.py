@@ -5,16 +5,10 @@ Must never refuse a definition for what it does not show: a run that failed in p
 
 from __future__ import annotations
 
-from typing import Final, Literal
-
 import msgspec
 
 from schemas import durations
-from schemas.workflow import Monitoring
-
-RollbackStrategy = Literal["automatic", "manual", "none"]
-_RETRIES: Final = {"critical": 3, "high": 2, "medium": 1, "low": 0}
-"""Retries by the priority of a recommendation (spec.md section 3)."""
+from schemas.workflow import RETRIES_OF, Monitoring, RollbackStrategy
 
 
 class StepWords(msgspec.Struct, frozen=True):
@@ -145,7 +139,7 @@ def _recommended(recommendations: tuple[_Recommendation, ...], after: int) -> di
             number=number,
             name=one.id,
             action=one.action,
-            retries=_RETRIES.get(one.priority, 0),
+            retries=RETRIES_OF.get(one.priority, 0),
             has_rollback=one.rollback_spec is not None,
         )
         for number, one in enumerate(recommendations, after + 1)

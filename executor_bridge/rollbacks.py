@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from executor_bridge.wording import words_of
+from schemas.actions import INVERTIBLE
 from schemas.run_state import SideState
 from schemas.workflow_status import TERMINAL_STEP_PHASES
 
@@ -17,18 +18,6 @@ if TYPE_CHECKING:
 NO_ROLLBACK_SPEC: Final = "no_rollback_spec"
 """Reason of a skipped rollback: the step was done, and nothing says how it is undone. Other reasons mean that there was
 nothing to undo."""
-_INVERTIBLE: Final = frozenset(
-    {
-        "scale_deployment",
-        "scale_statefulset",
-        "cordon_node",
-        "uncordon_node",
-        "taint_node",
-        "untaint_node",
-        "update_hpa",
-    }
-)
-"""Actions whose inverse the scheduler derives from the pre-image that the executor reported."""
 
 
 class Undoing(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,4 +48,4 @@ def undoing(state: RunState) -> Undoing:
 def can_be_undone(step: StepState, words: Definition) -> bool:
     """Whether a completed step has a rollbackSpec, or its inverse can be derived from what was reported of it."""
     known = words_of(step.number, words)
-    return known.has_rollback or (step.pre_image is not None and known.action in _INVERTIBLE)
+    return known.has_rollback or (step.pre_image is not None and known.action in INVERTIBLE)

@@ -17,6 +17,7 @@ from executor_bridge.validation import validation_of
 from executor_bridge.waiting import waiting_for
 from executor_bridge.wording import NO_WORDS
 from schemas import durations
+from schemas.fields import SENTENCE_LIMIT
 from schemas.workflow_status import (
     TERMINAL_PHASES,
     TERMINAL_STEP_PHASES,
@@ -31,10 +32,8 @@ if TYPE_CHECKING:
     from schemas.messages import Decision
     from schemas.run_state import Adjustment, RunState
 
-SENTENCE: Final = 4096
 ADJUSTMENTS: Final = 256
-"""Longest texts in characters, and longest lists, as in schemas.workflow_status: the API server refuses a status with a
-longer one."""
+"""The longest list, as in schemas.workflow_status: the API server refuses a status with a longer one."""
 
 
 def status_of(decision: Decision, definition: Definition | None) -> WorkflowStatus:
@@ -64,9 +63,9 @@ def status_of(decision: Decision, definition: Definition | None) -> WorkflowStat
         monitoring_time=began.get("monitoring"),
         rolling_back_time=began.get("rolling_back"),
         completion_time=rfc3339_or_none(state.ended_at) if ended else None,
-        failure_reason=state.failure_reason[:SENTENCE],
-        rollback_reason=state.rollback_reason[:SENTENCE],
-        waiting_for=waiting_for(decision, words)[:SENTENCE],
+        failure_reason=state.failure_reason[:SENTENCE_LIMIT],
+        rollback_reason=state.rollback_reason[:SENTENCE_LIMIT],
+        waiting_for=waiting_for(decision, words)[:SENTENCE_LIMIT],
         conditions=conditions_of(decision, words),
     )
 
@@ -87,7 +86,7 @@ def _plan(state: RunState, words: Definition) -> ExecutionPlan | None:
 
 def _adjustment(one: Adjustment) -> AdaptiveAdjustment:
     return AdaptiveAdjustment(
-        timestamp=rfc3339(one.at), adjustment=one.adjustment[:SENTENCE], reason=one.reason[:SENTENCE]
+        timestamp=rfc3339(one.at), adjustment=one.adjustment[:SENTENCE_LIMIT], reason=one.reason[:SENTENCE_LIMIT]
     )
 
 
@@ -98,5 +97,5 @@ def _result(decision: Decision, words: Definition) -> WorkflowResult:
         effectiveness_score=effect.score if effect else None,
         resource_health=effect.health if effect else "",
         new_alerts_triggered=effect.new_alerts if effect else None,
-        recommended_actions=tuple(text[:SENTENCE] for text in recommended_actions(decision, words)),
+        recommended_actions=tuple(text[:SENTENCE_LIMIT] for text in recommended_actions(decision, words)),
     )

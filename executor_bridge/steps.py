@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from executor_bridge.rollbacks import NO_ROLLBACK_SPEC
 from executor_bridge.times import rfc3339_or_none
 from executor_bridge.wording import cut, retry, words_of
+from schemas.fields import SENTENCE_LIMIT
 from schemas.names import execution_name
 from schemas.workflow_status import ExecutionRef, StepStatus
 
@@ -15,9 +16,8 @@ if TYPE_CHECKING:
     from schemas.messages import Decision
     from schemas.run_state import SideState, StepState
 
-SENTENCE: Final = 4096
 CODE: Final = 128
-"""Longest texts in characters, as in schemas.workflow_status."""
+"""Characters of a reason, as in schemas.workflow_status."""
 _ALL_ERRORS: Final = 256 * 1024
 """Characters of the errors of all steps together: an object has 1.5 MiB for everything, the spec included."""
 _UNDOING: Final = {"executing": "rolling_back", "waiting_retry": "rolling_back", "failed": "rollback_failed"}
@@ -30,7 +30,7 @@ def steps_of(decision: Decision, words: Definition) -> tuple[StepStatus, ...]:
     A completed step says by its reason how undoing it goes: rolling_back, rollback_failed or no_rollback_spec.
     """
     state = decision.state
-    limit = min(SENTENCE, _ALL_ERRORS // max(sum(bool(step.error) for step in state.steps), 1))
+    limit = min(SENTENCE_LIMIT, _ALL_ERRORS // max(sum(bool(step.error) for step in state.steps), 1))
     undoing = {side.number: side for side in state.rollbacks}
     return tuple(_step(step, undoing.get(step.number), decision, words, limit) for step in state.steps)
 

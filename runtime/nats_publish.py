@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 DEADLINE_SECONDS: Final = 5.0
 _TRY_SECONDS: Final = 2.0
-_LIMIT_REACHED: Final = 10077
 _UNSURE: Final = frozenset({10071, 10158, 10164, 10201})
 """Wrong last sequence, and what a server with replicas says of a message that it has or is just storing."""
 _AGAIN: Final = frozenset({10008, 10023, 10074, 10077, 10118})

@@ -6,6 +6,7 @@ from typing import Final
 
 from scheduler import commanding
 from scheduler.draft import Draft
+from schemas.fields import SENTENCE_LIMIT
 
 OVER: Final = "the run has ended; `kubernaut rerun` runs it again from a step"
 """What a person is told who asks something of a run that has ended."""
@@ -15,7 +16,7 @@ _TOLD: Final = {"success": "completed", "partial_success": "completed", "unknown
 
 def fail(draft: Draft, event: str, *, reason: str, message: str) -> None:
     """End the run as failed, or as cancelled before it had begun."""
-    draft.fields["failure_reason"] = message[:4096]
+    draft.fields["failure_reason"] = message[:SENTENCE_LIMIT]
     end(draft, event, outcome="failed", reason=reason, message=message)
 
 

@@ -17,6 +17,7 @@ from scheduler.inputs import ERROR_LIMIT
 from scheduler.orders import order_of
 from scheduler.scope import scope_of
 from schemas import durations
+from schemas.fields import SENTENCE_LIMIT
 from schemas.run_state import StepState
 from schemas.workflow import Condition
 
@@ -99,7 +100,7 @@ def _note_failure(draft: Draft, number: int) -> None:
 def close(draft: Draft, how: str, reason: str, sentence: str) -> None:
     """Start no new step; once nothing is in flight the run goes on as `how` says. The first reason stands."""
     if not draft.get("closing"):
-        draft.fields |= {"closing": how, "closing_reason": reason, "failing": sentence[:4096]}
+        draft.fields |= {"closing": how, "closing_reason": reason, "failing": sentence[:SENTENCE_LIMIT]}
 
 
 def _consider(draft: Draft, number: int) -> bool:

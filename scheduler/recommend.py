@@ -12,13 +12,18 @@ from scheduler import graph
 from scheduler.limits import LONGEST_SECONDS
 from schemas import durations
 from schemas.actions import check_at
-from schemas.workflow import STEPS_LIMIT, ExecutionStrategy, Recommendation, Step, WorkflowSpec
+from schemas.workflow import (
+    RETRIES_LIMIT,
+    RETRIES_OF,
+    STEPS_LIMIT,
+    ExecutionStrategy,
+    Recommendation,
+    Step,
+    WorkflowSpec,
+)
 
 RECOMMENDATIONS: Final = "spec.workflowDefinition.aiRecommendations.recommendations"
 OPTIMIZATIONS: Final = "spec.workflowDefinition.aiRecommendations.stepOptimizations"
-RETRIES: Final = {"critical": 3, "high": 2, "medium": 1, "low": 0}
-"""By priority (spec.md section 3)."""
-MOST_RETRIES: Final = 10
 HIGHEST_STEP: Final = 1_000_000
 
 _RISKS: Final = ("low", "medium", "high")
@@ -96,7 +101,7 @@ def _step(recommended: Recommendation, numbers: dict[str, int]) -> Step:
         parameters=recommended.parameters,
         target_cluster=recommended.target_cluster,
         depends_on=tuple(dict.fromkeys(numbers[each] for each in recommended.depends_on)),
-        max_retries=RETRIES[recommended.priority],
+        max_retries=RETRIES_OF[recommended.priority],
         rollback_spec=recommended.rollback_spec,
     )
 
@@ -172,9 +177,9 @@ def _optimization(entry: dict[str, Any], numbers: set[int], seen: set[int]) -> O
     timeout = _seconds(entry.get("timeout"))
     if entry.get("timeout") is not None and timeout is None:
         wrong.append(".timeout: must be a duration of more than 0 and at most a year, such as 90s or 1h30m")
-    if retries is not None and not (_is_whole(retries) and 0 <= retries <= MOST_RETRIES):
+    if retries is not None and not (_is_whole(retries) and 0 <= retries <= RETRIES_LIMIT):
         retries = None
-        wrong.append(f".maxRetries: must be a whole number from 0 to {MOST_RETRIES}")
+        wrong.append(f".maxRetries: must be a whole number from 0 to {RETRIES_LIMIT}")
     if not isinstance(reason, str) or len(reason) > _LONGEST_REASON:
         wrong.append(f".reason: must be text of at most {_LONGEST_REASON} characters")
     if entry.get("timeout") is None and entry.get("maxRetries") is None:

@@ -15,7 +15,7 @@ from schemas import parameters as p
 from schemas import quantities
 from schemas.parameter_check import did_you_mean, has_template, is_left_open, problems, shown
 
-__all__ = ["ACTIONS", "Action", "check", "check_at", "has_template"]
+__all__ = ["ACTIONS", "INVERTIBLE", "Action", "check", "check_at", "has_template"]
 
 Rule = Callable[[dict[str, Any]], tuple[str, ...]]
 
@@ -147,6 +147,18 @@ _ALL: Final = (
     _action("custom", p.Custom, 300, "An action that the executor knows and this product does not."),
 )
 ACTIONS: Final[dict[str, Action]] = {action.name: action for action in _ALL}
+INVERTIBLE: Final = frozenset(
+    {
+        "scale_deployment",
+        "scale_statefulset",
+        "cordon_node",
+        "uncordon_node",
+        "taint_node",
+        "untaint_node",
+        "update_hpa",
+    }
+)
+"""Actions that can be undone without a rollbackSpec, when the executor reports what was there before."""
 
 
 def check(action: Any, parameters: Any) -> tuple[str, ...]:

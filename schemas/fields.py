@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -29,8 +29,10 @@ Name = Annotated[
 Namespace = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 Uid = Annotated[str, Meta(max_length=64)]
 StepNumber = Annotated[int, Meta(ge=1, le=1_000_000)]
+SENTENCE_LIMIT: Final = 4096
+"""Characters of a sentence: the API server refuses a status with a longer one."""
 # One sentence that a person can act on.
-Sentence = Annotated[str, Meta(max_length=4096)]
+Sentence = Annotated[str, Meta(max_length=SENTENCE_LIMIT)]
 Expression = Annotated[str, Meta(min_length=1, max_length=4096)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 

@@ -28,13 +28,17 @@ from schemas.workflow_status import WorkflowStatus
 STEPS_LIMIT = 256
 DEPENDENCIES_LIMIT = 64
 DEFAULT_PARALLELISM = 5
+PARALLELISM_LIMIT = 10
+RETRIES_LIMIT = 10
 DEFAULT_STEP_TIMEOUT = "5m"
 DEFAULT_TTL = "24h"
+RETRIES_OF = {"critical": 3, "high": 2, "medium": 1, "low": 0}
+"""Retries of a recommended step, by the priority of its recommendation."""
 
 RollbackStrategy = Literal["automatic", "manual", "none"]
 Priority = Literal["low", "normal", "high", "critical"]
 ShortText = Annotated[str, Meta(max_length=256)]
-Retries = Annotated[int, Meta(ge=0, le=10)]
+Retries = Annotated[int, Meta(ge=0, le=RETRIES_LIMIT)]
 
 
 class RemediationRequestRef(Contract, frozen=True, kw_only=True):
@@ -215,7 +219,7 @@ class ExecutionStrategy(Contract, frozen=True, kw_only=True):
     """What happens after a critical failure: automatic rollback, rollback on demand, or none."""
     max_retries: Retries = 0
     """Default number of retries of a step."""
-    parallelism_limit: Annotated[int, Meta(ge=1, le=10)] = DEFAULT_PARALLELISM
+    parallelism_limit: Annotated[int, Meta(ge=1, le=PARALLELISM_LIMIT)] = DEFAULT_PARALLELISM
     """How many steps may be in flight at once."""
     priority: Priority = "normal"
     """Order in which runs start when more wait than may run."""

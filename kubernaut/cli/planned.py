@@ -12,21 +12,9 @@ import msgspec
 
 from scheduler.plan import Plan
 from schemas import durations
-from schemas.actions import ACTIONS
+from schemas.actions import ACTIONS, INVERTIBLE
 from schemas.workflow import Step, WorkflowSpec
 
-_INVERTIBLE: Final = frozenset(
-    {
-        "scale_deployment",
-        "scale_statefulset",
-        "cordon_node",
-        "uncordon_node",
-        "taint_node",
-        "untaint_node",
-        "update_hpa",
-    }
-)
-"""Actions that can be undone without a rollbackSpec, when the executor reports what was there before."""
 _ONLY_LOOK: Final = frozenset({"audit_logs", "backup_data", "collect_diagnostics", "create_heap_dump", "notify_only"})
 """Actions that change nothing that a rollback would have to put back."""
 
@@ -108,7 +96,7 @@ def undo_of(step: Step) -> Undo:
     """Return how a step is undone."""
     if step.rollback_spec is not None:
         return Undo.SPEC
-    if step.action in _INVERTIBLE:
+    if step.action in INVERTIBLE:
         return Undo.DERIVED
     return Undo.NOTHING if step.action in _ONLY_LOOK else Undo.NONE
 

@@ -12,13 +12,12 @@ from kubernaut.replay.recording import RecordingError
 from scheduler.plan import Plan
 from schemas import durations
 from schemas.actions import ACTIONS
+from schemas.workflow import PARALLELISM_LIMIT, RETRIES_LIMIT
 
 EXAMPLES: Final = (
     "parallelism=3, retries=2, retries.step.4=0, timeout.step.4=30s, timeout.workflow=10m, order=longest,"
     " delay.action.drain_node=2x, delay.step.4=30s, delay.all=1.5x, maxActive=2"
 )
-MOST_PARALLEL: Final = 10
-MOST_RETRIES: Final = 10
 _FACTOR: Final = re.compile(r"\d{1,4}(\.\d{1,3})?x")
 
 
@@ -121,11 +120,11 @@ def _order(value: str) -> bool:
 
 _Reader = Callable[[Changes, str, str], Mapping[str, Any]]
 _READERS: Final[dict[tuple[str, str], _Reader]] = {
-    ("parallelism", ""): lambda _, __, value: {"parallelism": _number(value, 1, MOST_PARALLEL)},
+    ("parallelism", ""): lambda _, __, value: {"parallelism": _number(value, 1, PARALLELISM_LIMIT)},
     ("order", ""): lambda _, __, value: {"longest_first": _order(value)},
-    ("retries", ""): lambda _, __, value: {"retries": _number(value, 0, MOST_RETRIES)},
+    ("retries", ""): lambda _, __, value: {"retries": _number(value, 0, RETRIES_LIMIT)},
     ("retries", "step"): lambda found, rest, value: {
-        "step_retries": {**found.step_retries, _step(rest): _number(value, 0, MOST_RETRIES)}
+        "step_retries": {**found.step_retries, _step(rest): _number(value, 0, RETRIES_LIMIT)}
     },
     ("timeout", "step"): lambda found, rest, value: {"step_timeouts": {**found.step_timeouts, _step(rest): _ms(value)}},
     ("timeout", "workflow"): lambda _, __, value: {"workflow_ms": _ms(value)},

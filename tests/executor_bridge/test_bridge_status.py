@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from executor_bridge import definition
-from executor_bridge.status import SENTENCE, status_of
+from executor_bridge.status import status_of
 from executor_bridge.times import rfc3339
 from executor_bridge.validation import LINE, SHOWN
+from schemas.fields import SENTENCE_LIMIT
 from schemas.run_state import RunState
 from schemas.workflow_status import StepStatus, WorkflowStatus
 from tests.executor_bridge.builders import START, a_decision, a_state, a_step, a_workflow
@@ -267,7 +268,7 @@ def test_every_text_fits_the_contract() -> None:
     assert read.validation_results is not None
     assert len(read.validation_results.validation_errors) == SHOWN + 1
     assert len(read.validation_results.validation_errors[0]) == LINE
-    assert len(read.failure_reason) == SENTENCE
+    assert len(read.failure_reason) == SENTENCE_LIMIT
     assert isinstance(read.step_statuses[0], StepStatus)
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.inverse import inverse
-from schemas.actions import ACTIONS, check, has_template
+from scheduler.inverse import _DERIVED, inverse
+from schemas.actions import ACTIONS, INVERTIBLE, check, has_template
 
 DEPLOYMENT = {"deployment": "checkout", "namespace": "shop", "replicas": 9}
 STATEFUL_SET = {"statefulset": "db", "namespace": "shop", "replicas": 3}
@@ -139,3 +139,8 @@ def test_whatever_was_reported_the_way_back_is_a_valid_action(
     found = inverse(action, parameters, before)
 
     assert found is None or (check(*found), has_template(found[1])) == ((), False)
+
+
+def test_who_tells_people_what_can_be_undone_names_what_is_derived() -> None:
+    """A status and a plan say of these actions, and of no other, that a step needs no rollbackSpec."""
+    assert INVERTIBLE == _DERIVED.keys()
