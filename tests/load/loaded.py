@@ -18,13 +18,15 @@ from runtime.errors import NotFoundError
 from schemas.subjects import EVENT_STREAM, event
 from tests.e2e.system import a_world
 from tests.e2e.world import NAMESPACE
+from tests.identities import not_themselves
 from tests.load.memory_limits import MIB, MemoryLimit, limited
 from tests.nats_server import administrator
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
+    from kubernaut.local.services import Service
     from runtime.nats_connection import Connection
     from tests.e2e.world import World
 
@@ -44,14 +46,16 @@ class Loaded:
         self._nats = nats
         self.limits: dict[str, MemoryLimit] = {}
 
-    async def start(self, most: int, environment: Mapping[str, str]) -> None:
+    async def start(self, most: int, more: Callable[[Service], Mapping[str, str]]) -> None:
         """Start the services, each of the four with at most `most` bytes, and wait until all are ready.
 
-        The executor takes no time. `environment` is added to that of each.
+        Each is itself at the API server, NATS and PostgreSQL, with its own rights. The executor takes no time. `more`:
+        what is added to the environment of each.
         """
         supervisor, ports = self.world.stack.supervisor, PortPool()
-        given = self.world.stack.environment | {"KUBERNAUT_SIMULATOR_SCALE": "0"} | dict(environment)
         for service in (*FOUR, EXECUTOR):
+            own = self.world.stack.service_environment(service)
+            given = own | {"KUBERNAUT_SIMULATOR_SCALE": "0"} | dict(more(service))
             (spec,) = service_specs(service, 1, given, self.world.stack.logs, ports)
             if service in FOUR:
                 limit = limited(spec.name, most, lambda name=spec.name: self.pids().get(name))  # type: ignore[misc]
@@ -59,6 +63,8 @@ class Loaded:
                 spec = replace(spec, command=limit.wrap(spec.command))
             await supervisor.add(spec)
         await self.all_ready()
+        strangers = await not_themselves(self.world.stack)
+        assert not strangers, strangers
         ports.close()
 
     def pids(self) -> dict[str, int]:
@@ -121,7 +127,7 @@ async def a_loaded_world(
 ) -> AsyncIterator[Loaded]:
     """Run a system with the services under a limit of memory."""
     async with a_world_without_services(home) as loaded:
-        await loaded.start(most, environment or {})
+        await loaded.start(most, lambda _service: environment or {})
         yield loaded
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -17,9 +18,9 @@ from tests.load.memory_limits import MIB
 from tests.load.slow_network import slow_network
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
+    from collections.abc import AsyncIterator, Callable, Mapping
 
+    from kubernaut.local.services import Service
     from tests.load.loaded import Loaded
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.asyncio(loop_scope="session")]
@@ -31,8 +32,8 @@ RATE: Final = 64 * 1024
 async def test_a_slow_network_costs_time_and_no_storm_of_retries(tmp_path_factory: pytest.TempPathFactory) -> None:
     """(F44) 200 ms each way and 64 KiB/s a connection: runs end, each step once, with few publishes sent again."""
     home = tmp_path_factory.mktemp("slow")
-    async with a_world_without_services(home) as loaded, far_away(loaded, home / "far-kubeconfig") as addresses:
-        await loaded.start(300 * MIB, addresses)
+    async with a_world_without_services(home) as loaded, far_away(loaded, home) as settings:
+        await loaded.start(300 * MIB, settings)
         before = await loaded.world.messages_in_log()
         names = await loaded.world.apply(*(a_workflow(f"slow-{n}", [a_step(1), a_step(2, 1)]) for n in range(3)))
         statuses = await loaded.world.all_end(names, 600)
@@ -45,19 +46,24 @@ async def test_a_slow_network_costs_time_and_no_storm_of_retries(tmp_path_factor
 
 
 @asynccontextmanager
-async def far_away(loaded: Loaded, kubeconfig: Path) -> AsyncIterator[dict[str, str]]:
-    """Put a slow network before NATS and the API server; gives the settings of services behind it."""
+async def far_away(loaded: Loaded, folder: Path) -> AsyncIterator[Callable[[Service], Mapping[str, str]]]:
+    """Put a slow network before NATS and the API server; gives the settings of a service behind it."""
     stack = loaded.world.stack
     assert stack.kubeconfig is not None
-    content = yaml.safe_load(await asyncio.to_thread(stack.kubeconfig.read_text))
-    cluster = content["clusters"][0]["cluster"]
+    (cluster,) = yaml.safe_load(await asyncio.to_thread(stack.kubeconfig.read_text))["clusters"]
     async with (
         slow_network(*address(stack.nats_url), delay=DELAY, rate=RATE) as nats,
-        slow_network(*address(cluster["server"]), delay=DELAY, rate=RATE) as api,
+        slow_network(*address(cluster["cluster"]["server"]), delay=DELAY, rate=RATE) as api,
     ):
-        cluster["server"] = f"https://127.0.0.1:{api}"
-        await asyncio.to_thread(kubeconfig.write_text, yaml.safe_dump(content))
-        yield {"NATS_URL": f"nats://127.0.0.1:{nats}", "KUBECONFIG": str(kubeconfig)}
+
+        def settings(service: Service) -> Mapping[str, str]:
+            content = yaml.safe_load(Path(stack.service_environment(service)["KUBECONFIG"]).read_text())
+            content["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{api}"
+            kubeconfig = folder / f"{service.name}.kubeconfig"
+            kubeconfig.write_text(yaml.safe_dump(content))
+            return {"NATS_URL": f"nats://127.0.0.1:{nats}", "KUBECONFIG": str(kubeconfig)}
+
+        yield settings
 
 
 def address(url: str | None) -> tuple[str, int]:

@@ -9,26 +9,14 @@ import pytest
 
 from kubernaut.local.service_accounts import TOKEN_SECONDS, ServiceAccounts
 from kubernaut.local.stack import LocalStack, StackOptions
-from runtime.cluster import connect_to
-from runtime.ports import Resource
 from schemas.rbac import AUDITOR, SERVICES
+from tests.identities import user_of
 from tests.local.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.real
-SELF = Resource("authentication.k8s.io", "v1", "selfsubjectreviews")
-
-
-async def user_of(kubeconfig: Path) -> str:
-    """Ask the API server whose a kubeconfig is."""
-    cluster = await connect_to(str(kubeconfig))
-    try:
-        answer = await cluster.create(SELF, "", {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"})
-    finally:
-        await cluster.close()
-    return str(answer["status"]["userInfo"]["username"])
 
 
 async def test_each_service_is_itself_and_stays_so(tmp_path: Path) -> None:
