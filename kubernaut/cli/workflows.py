@@ -20,11 +20,13 @@ from kubernaut.cli.follow_loop import Run
 from kubernaut.cli.manifests import TOKEN_LENGTH, TOKEN_LETTERS, ManifestError, named, read
 from kubernaut.cli.options import found
 from kubernaut.cli.problems import explain
+from kubernaut.cli.steering_write import who_am_i
 from kubernaut.cli.table import table
 from kubernaut.cli.view import view_of
 from runtime.errors import KubernautError
 from runtime.kinds import WORKFLOWS
 from runtime.ports import Cluster
+from schemas.names import ANNOTATION_CREATED_BY
 
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as a shell gives it (128 + SIGINT)."""
@@ -115,14 +117,26 @@ def watch(*, name: str, namespace: str | None, target: Target) -> None:
 
 
 async def apply(cluster: Cluster, body: dict[str, Any], namespace: str, *, override: bool = True) -> Run:
-    """Create a workflow; `override`: in `namespace` whatever the object says. Raises click.ClickException."""
+    """Create a workflow as who calls; `override`: in `namespace` whatever the object says.
+
+    Raises click.ClickException.
+    """
     metadata = body["metadata"]
     where = namespace if override else metadata.get("namespace") or namespace
-    wanted = body | {"metadata": metadata | {"namespace": where}}
+    annotations = await _creator(cluster) | (metadata.get("annotations") or {})
+    wanted = body | {"metadata": metadata | {"namespace": where, "annotations": annotations}}
     try:
         return _run_of(await cluster.create(WORKFLOWS, where, wanted))
     except KubernautError as error:
         raise click.ClickException(explain(error, f"run {metadata['name']}")) from error
+
+
+async def _creator(cluster: Cluster) -> dict[str, str]:
+    """Return the annotation that four eyes ask for; nothing where the server does not say who calls."""
+    try:
+        return {ANNOTATION_CREATED_BY: await who_am_i(cluster)}
+    except KubernautError:
+        return {}  # whether it can do without is for the server to say
 
 
 def _reading(namespace: str, name: str) -> Callable[[Cluster], Awaitable[dict[str, Any]]]:

@@ -103,9 +103,9 @@ class Gate:
         succeeded(self.alice.annotate(where, word(self.alice.name)))
         return where
 
-    def show_a_plan(self, where: str) -> None:
-        """Write the status of a run that waits, as the bridge does."""
-        body = self.admin.call("GET", where).object | {"status": A_WAITING_STATUS}
+    def show_a_plan(self, where: str, phase: str = "validating") -> None:
+        """Write the status of a run that waits, or has come to another phase, as the bridge does."""
+        body = self.admin.call("GET", where).object | {"status": A_WAITING_STATUS | {"phase": phase}}
         succeeded(self.people["bridge"].call("PUT", f"{where}/status", body))
 
     def settle(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -26,6 +27,8 @@ from tests.admission.people import APPLY, DIGEST, JSON_PATCH, MERGE, word
 from tests.schemas.api import EXECUTIONS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.admission.gate import Gate
 
 pytestmark = pytest.mark.real
@@ -93,6 +96,35 @@ def test_the_command_tells_that_four_eyes_are_asked_for(gate: Gate) -> None:
     code, told = kubernaut(gate, "alice", "approve", run, "--yes")
 
     assert (code, "this namespace asks for four eyes" in told) == (1, True), told
+
+
+def test_the_commands_create_as_the_calling_user(gate: Gate, tmp_path: Path) -> None:
+    """Where four eyes are asked for and nobody else writes down who creates: a run, and a rerun of another's."""
+    file = tmp_path / "workflow.yaml"
+    file.write_text(json.dumps(a_run() | {"metadata": {"name": "by-command"}}))
+    first, again = gate.workflow("by-command", "strict"), gate.workflow("by-command-again", "strict")
+    place = ["-n", gate.namespace("strict"), "--kubeconfig"]
+
+    run = CliRunner().invoke(main, ["run", str(file), "--detach", *place, gate.kubeconfigs["alice"]])
+    gate.show_a_plan(first, phase="failed")
+    rerun = ["rerun", "by-command", "--name", "by-command-again", *place, gate.kubeconfigs["bob"]]
+    after = CliRunner().invoke(main, rerun)
+
+    assert (0, 0) == (run.exit_code, after.exit_code), run.output + after.output
+    assert gate.alice.name == gate.annotations(first)[ANNOTATION_CREATED_BY]
+    assert gate.bob.name == gate.annotations(again)[ANNOTATION_CREATED_BY]
+
+
+def test_nobody_creates_in_another_s_name_by_command(gate: Gate, tmp_path: Path) -> None:
+    """What a file says stays, and is refused."""
+    file = tmp_path / "workflow.yaml"
+    named = {"name": "by-another", "annotations": {ANNOTATION_CREATED_BY: gate.bob.name}}
+    file.write_text(json.dumps(a_run() | {"metadata": named}))
+
+    place = ["-n", gate.namespace("strict"), "--kubeconfig", gate.kubeconfigs["alice"]]
+    run = CliRunner().invoke(main, ["run", str(file), "--detach", *place])
+
+    assert (1, True) == (run.exit_code, "created-by must be your own name" in run.output), run.output
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,11 @@ from click.testing import CliRunner, Result
 from kubernaut.__main__ import main
 from kubernaut.cli import workflows
 from kubernaut.cli.connection import Target
+from kubernaut.cli.steering_write import SELF_REVIEWS
 from runtime.errors import ForbiddenError, RefusedError, UnavailableError
 from runtime.kinds import WORKFLOWS
 from runtime.ports import Object, Resource
+from schemas.names import ANNOTATION_CREATED_BY
 from tests.cli.builders import a_running_workflow, a_workflow, an_ended_workflow
 from tests.fakes.cluster import FakeCluster
 
@@ -25,8 +27,13 @@ from tests.fakes.cluster import FakeCluster
 class EndingCluster(FakeCluster):
     """A cluster with a system that ends each workflow as soon as it is created, with the outcome that its name says."""
 
+    knows = "alice"
+    """Who calls; empty where it does not say."""
+
     async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
-        """Create it and end it."""
+        """Create it and end it; to who asks who they are, say so."""
+        if resource == SELF_REVIEWS:
+            return {"status": {"userInfo": {"username": self.knows}}}
         made = await super().create(resource, namespace, body)
         name = made["metadata"]["name"]
         outcome = "partial_success" if "partial" in name else "failed" if "bad" in name else "success"
@@ -101,6 +108,31 @@ def test_run_reads_standard_input(cluster: EndingCluster, tmp_path: Path) -> Non
 
     assert kubernaut("run", "-", typed=text).exit_code == 0
     assert [body["metadata"]["name"] for body in cluster.of(WORKFLOWS)] == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("knows", "written", "expected"),
+    [
+        pytest.param("alice", None, "alice", id="the name that the server knows"),
+        pytest.param("alice", "bob", "bob", id="what the file says, for the server to judge"),
+        pytest.param("", None, None, id="nothing where the server does not say"),
+    ],
+)
+def test_run_writes_down_who_creates(
+    knows: str, written: str | None, expected: str | None, cluster: EndingCluster, tmp_path: Path
+) -> None:
+    """Beside what the file says otherwise."""
+    cluster.knows = knows
+    body = a_workflow("good")
+    body["metadata"]["annotations"] = {"team": "web"} | ({ANNOTATION_CREATED_BY: written} if written else {})
+    file = tmp_path / "workflow.yaml"
+    file.write_text(yaml.safe_dump(body), encoding="utf-8")
+
+    assert kubernaut("run", str(file)).exit_code == 0
+
+    [made] = cluster.of(WORKFLOWS)
+    creator = {ANNOTATION_CREATED_BY: expected} if expected else {}
+    assert {"team": "web"} | creator == made["metadata"]["annotations"]
 
 
 def test_run_detached_returns_at_once(tmp_path: Path) -> None:
