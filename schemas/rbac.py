@@ -90,7 +90,12 @@ WATCHER: Final = Role(
     name="watcher",
     what="The watcher reads both kinds and writes nothing.",
     rights=(
-        _workflows("get", "list", "watch", why="every change of a workflow goes onto the log"),
+        _workflows(
+            "get",
+            "list",
+            "watch",
+            why="every change of a workflow goes onto the log; its end before that of executions which it took along",
+        ),
         _executions("get", "list", "watch", why="every change of an execution goes onto the log"),
         _TOKENS,
         _METRICS_ACCESS,

@@ -20,6 +20,7 @@ from watcher.api import Api
 from watcher.floor import Floor
 from watcher.freshness_loop import PATIENCE, Freshness
 from watcher.gather import recall
+from watcher.owners import Owners
 from watcher.pace import Pace
 from watcher.parts import Intervals, Parts
 from watcher.publish import Publisher
@@ -105,13 +106,14 @@ async def watch(
     """Watch one view until cancelled."""
     recalled = await _recalled(view, log, correlations, dependency, say)
     floor = Floor(recalled.floor)
+    owners = None if view.of_workflows else Owners(api, log, say)
     parts = Parts(
         view=view,
         cluster=api,
         log=log,
         known=recalled.known,
         floor=floor,
-        publisher=Publisher(view, log, recalled.known, floor, correlations=correlations, say=say),
+        publisher=Publisher(view, log, recalled.known, floor, correlations=correlations, owners=owners, say=say),
         story=Story(log, view, teller, say),
         say=say,
     )

@@ -14,7 +14,7 @@ from runtime.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from runtime.ports import Cluster, Page, Resource, WatchEvent
+    from runtime.ports import Cluster, Object, Page, Resource, WatchEvent
 
 LONGEST_PAUSE: Final = 60.0
 """Seconds; a server that asks for more is asked again after this."""
@@ -35,6 +35,15 @@ class Api:
         await self._turn()
         try:
             return await self._cluster.list(resource, namespace, limit=limit, next_page=next_page)
+        except UnavailableError as error:
+            self._heed(error)
+            raise
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        """See `Cluster.get`."""
+        await self._turn()
+        try:
+            return await self._cluster.get(resource, namespace, name)
         except UnavailableError as error:
             self._heed(error)
             raise

@@ -140,6 +140,17 @@ def _is_short(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= _SHORT_CHARACTERS
 
 
+def is_deleting(seen: Seen) -> bool:
+    """Whether somebody has deleted it, and a finalizer holds it."""
+    return "deletionTimestamp" in seen.meta
+
+
+def workflow_name(execution: Seen) -> str:
+    """Return the name of the workflow that an execution belongs to; empty when it does not say."""
+    reference = _spec(execution.parts).workflow_execution_ref
+    return reference.name if reference else ""
+
+
 def token(value: str) -> str:
     """Return `value` as a token of a NATS subject: a hash of it when it holds what a subject cannot."""
     return value if _TOKEN.fullmatch(value) else f"x{digest('token', value)}"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from runtime.ports import Log
     from watcher.known import Known
+    from watcher.owners import Owners
     from watcher.view import View
 
 WINDOW: Final = 64
@@ -57,9 +58,13 @@ class Publisher:
         floor: Floor,
         *,
         correlations: Correlations,
+        owners: Owners | None = None,
         say: structlog.typing.FilteringBoundLogger,
     ) -> None:
-        """Everything is shared with the loop of the view; `say` is the service's logger."""
+        """Everything is shared with the loop of the view; `say` is the service's logger.
+
+        `owners`: asked before a deletion is told, where the objects of the view have owners that are watched as well.
+        """
         self.published = 0
         """Messages put on the log since the start."""
         self.tombstones = 0
@@ -69,6 +74,7 @@ class Publisher:
         self._known = known
         self._floor = floor
         self._correlations = correlations
+        self._owners = owners
         self._say = say
         self._work: KeyedWork[Job] = KeyedWork(self._handle, side_by_side=WINDOW)
         self._bytes = 0
@@ -107,6 +113,8 @@ class Publisher:
     async def _settle(self, uid: str, sighting: Sighting) -> None:
         """Publish until the log has this version or a newer one."""
         backoff, again = Backoff(), Backoff(first=CONFLICT_SECONDS)
+        if self._owners is not None and not self._known.is_gone(uid):
+            await self._owners.first(sighting)
         while not self._known.is_gone(uid):
             message = message_for(
                 self._view,
