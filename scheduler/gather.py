@@ -12,7 +12,7 @@ from runtime.ports import Log, Stored
 from scheduler.decision_messages import decode_decision
 from scheduler.definition import Definition
 from scheduler.definition import read as read_definition
-from scheduler.inputs import Earlier, Input, Place, read_execution
+from scheduler.inputs import Earlier, Execution, Input, Place, read_execution
 from scheduler.plan import Plan, make
 from schemas import subjects
 from schemas.cloudevents import from_message
@@ -141,6 +141,28 @@ def read_stored_definition(stored: Stored) -> Input | None:
     except (ValueError, msgspec.MsgspecError) as error:
         message = f"the definition at sequence {stored.sequence} of {stored.subject} cannot be read: {error}"
         raise UnreadableError(message) from error
+
+
+async def with_end_of_workflow(log: Log, uid: str, inputs: list[Input]) -> list[Input]:
+    """Put the end of a workflow before that of executions which it took along, which is not theirs.
+
+    It stands before theirs in the log, and yet its message may come after theirs: again, after whoever had it died.
+    """
+    if not any(isinstance(each.fact, Execution) and each.fact.ending == "deleted" for each in inputs):
+        return inputs
+    ends = [each for each in inputs if _is_end(each)]
+    if not ends:
+        stored = await newest_definition(log, "*", uid)
+        try:
+            found = read_stored_definition(stored) if stored else None
+        except UnreadableError:
+            return inputs  # somebody else's message: no end of the workflow stands there
+        ends = [found] if found is not None and _is_end(found) else []
+    return [*ends, *(each for each in inputs if not _is_end(each))]
+
+
+def _is_end(seen: Input) -> bool:
+    return isinstance(seen.fact, Definition) and (seen.fact.deleted or seen.fact.deleting)
 
 
 async def plan_anew(log: Log, definition: Definition) -> Plan:

@@ -31,6 +31,7 @@ from scheduler.gather import (
     plan_anew,
     read_input,
     read_stored_definition,
+    with_end_of_workflow,
     workflow_of,
 )
 from scheduler.inputs import Execution, Input
@@ -178,6 +179,7 @@ class Scheduler:
                 metrics.IGNORED.inc(len(taken))
                 self._logger.warning("no_such_workflow", workflow=uid, messages=[i.cause.id for i in taken])
                 return
+            taken = await with_end_of_workflow(self._log, uid, taken)
             taken = await self._placing.with_place(known.plan, known.previous, taken)
             verdict = decide(known.plan, known.previous, taken)
             if verdict.decision is not None and may_wait(verdict.decision) and await self._grow(uid, batch):
