@@ -13,7 +13,8 @@ import msgspec
 
 from runtime import continuity, metrics
 from runtime.continuity import AuditGap, Halt, Record, Seen, Witness
-from runtime.errors import KubernautError, NotFoundError, UnavailableError
+from runtime.errors import KubernautError, NotFoundError, RefusedError, UnavailableError
+from runtime.nats_api import raise_for_error
 from runtime.nats_headers import to_block
 from runtime.nats_stored import from_api
 from schemas.cloudevents import attribute
@@ -235,11 +236,16 @@ class Continuity:
 async def remember(connection: Connection, name: str, value: Any, sequence: int | None = None) -> None:
     """Remember a Record, Halt or AuditGap; with `sequence`, only if nobody has written since that one.
 
-    Somebody else's newer one stays. Raises UnavailableError.
+    Somebody else's newer one stays. Raises UnavailableError, without a `sequence` also for what was not stored.
     """
     expected = {} if sequence is None else {"Nats-Expected-Last-Subject-Sequence": str(sequence)}
     headers = to_block(expected) if expected else b""
-    await connection.request(continuity.key(name), msgspec.json.encode(value), headers=headers)
+    reply = await connection.request(continuity.key(name), msgspec.json.encode(value), headers=headers)
+    if sequence is None:
+        try:
+            raise_for_error(reply.data, f"a note of {name}")
+        except RefusedError as error:
+            raise UnavailableError(str(error)) from error
 
 
 class _State(msgspec.Struct):

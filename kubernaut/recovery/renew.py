@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from kubernaut.install_streams import install_streams, stream_config
+from kubernaut.install_vouch import record_of
 from kubernaut.operation_facts import event as fact
 from kubernaut.operation_facts import me
 from runtime.continuity import GUARDED, Record
@@ -44,6 +45,7 @@ async def renew(connection: Connection, cluster: Cluster, found: Found) -> list[
         await install_streams(connection, streams=(STORAGE_STREAM,), consumers=(), vouching=False)
     if LOG.name in found.losses:
         first = found.highest + 1 + GAP
+        await _remember_highest(connection, found.highest)
         done.append(await _new_log(connection, first))
         publisher = _publisher(connection)
         await publisher.publish(_accepted(found, first), None, None)
@@ -78,6 +80,16 @@ async def _names(connection: Connection) -> set[str]:
             continue
         found.add(stream.name)
     return found
+
+
+async def _remember_highest(connection: Connection, highest: int) -> None:
+    """Note how far the log went, before what is left of it goes, which alone may show that, and this ends half-way.
+
+    By the same record neither a service nor the installer takes a new log for the one that it tells of.
+    """
+    if highest:
+        record = await record_of(connection, LOG.name) or Record(created="")
+        await remember(connection, LOG.name, msgspec.structs.replace(record, last=max(record.last, highest)))
 
 
 async def _new_log(connection: Connection, first: int) -> str:
