@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from executor_bridge.condition import Verdict, condition
-from executor_bridge.kube_events import camel
 from executor_bridge.person_conditions import approved, paused
 from executor_bridge.rollback_condition import rolled_back
 from executor_bridge.validation import what_stopped
-from executor_bridge.wording import NO_WORDS
+from executor_bridge.wording import NO_WORDS, camel
 from schemas.workflow_status import TERMINAL_PHASES
 
 if TYPE_CHECKING:

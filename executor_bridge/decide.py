@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from schemas.run_state import RunState, SideState, StepState
 
 _NAMESPACE_GOING: Final = "because it is being terminated"
-# What the API server's NamespaceLifecycle admission says; there is no reason or code of its own for it.
+"""What the API server's NamespaceLifecycle admission says; there is no reason or code of its own for it."""
 
 
 def needs_last_decision(commands: tuple[Command, ...]) -> bool:

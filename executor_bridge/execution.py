@@ -5,23 +5,19 @@ Every repeat of the same command must give the same body: names and keys come fr
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from schemas.messages import CreateExecution, WorkflowRef
 from schemas.names import (
     ANNOTATION_TRACEPARENT,
-    EXECUTION_GROUP,
+    EXECUTION_API,
     EXECUTION_KIND,
     FINALIZER,
     LABEL_STEP,
     LABEL_WORKFLOW,
-    VERSION,
-    WORKFLOW_GROUP,
+    WORKFLOW_API,
     WORKFLOW_KIND,
 )
-
-WORKFLOW_API: Final = f"{WORKFLOW_GROUP}/{VERSION}"
-EXECUTION_API: Final = f"{EXECUTION_GROUP}/{VERSION}"
 
 Found = Literal["ours", "leaving", "foreign"]
 """ours: made by this very command. leaving: on its way out, or its owner's end may still take it. foreign: it stays."""

@@ -9,16 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from executor_bridge.times import rfc3339
+from executor_bridge.wording import camel
 from schemas.messages import Decision, Transition
-from schemas.names import VERSION, WORKFLOW_GROUP, WORKFLOW_KIND, digest
+from schemas.names import WORKFLOW_API, WORKFLOW_KIND, digest
 
 if TYPE_CHECKING:
     from schemas.run_state import SideState
 
 COMPONENT: Final = "kubernaut-workflow"
 _MESSAGE_LIMIT: Final = 1024
-"""Characters that the API server takes in an Event's message."""
+"""Bytes of UTF-8 that the API server takes in an Event's message."""
 _NAME_SHARE: Final = 200
+"""Characters of a workflow's name in that of an Event, which may have 253."""
 _BAD_PHASES: Final = frozenset({"failed", "rolling_back"})
 _WORDS_OF_PEOPLE: Final = ("approved", "rejected", "paused", "resumed")
 """Public events of a run that are told as well, although they leave its phase as it is."""
@@ -97,11 +99,6 @@ def _refusals(decision: Decision) -> list[_Words]:
     return [("Warning", f"{camel(r.operation.partition('-')[0])}Refused", r.message) for r in decision.refusals]
 
 
-def camel(word: str) -> str:
-    """Return a word of ours as Kubernetes writes reasons: `rolling_back` gives `RollingBack`."""
-    return "".join(part[:1].upper() + part[1:] for part in word.split("_"))
-
-
 def _event(decision: Decision, index: int, kind: str, reason: str, message: str) -> dict[str, Any]:
     workflow = decision.workflow
     time = rfc3339(decision.now)
@@ -111,7 +108,7 @@ def _event(decision: Decision, index: int, kind: str, reason: str, message: str)
         "kind": "Event",
         "metadata": {"name": name, "namespace": workflow.namespace},
         "involvedObject": {
-            "apiVersion": f"{WORKFLOW_GROUP}/{VERSION}",
+            "apiVersion": WORKFLOW_API,
             "kind": WORKFLOW_KIND,
             "namespace": workflow.namespace,
             "name": workflow.name,
@@ -132,7 +129,6 @@ def _id(decision: Decision, index: int) -> str:
 
 
 def _cut(message: str) -> str:
-    # The limit is in bytes of UTF-8.
-    if len(message) <= _MESSAGE_LIMIT // 4:
+    if len(message) <= _MESSAGE_LIMIT // 4:  # a character has four bytes at most
         return message
     return message.encode()[:_MESSAGE_LIMIT].decode(errors="ignore")

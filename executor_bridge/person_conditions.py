@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from executor_bridge.condition import Verdict, condition, with_refusals
-from executor_bridge.kube_events import camel
 from executor_bridge.run_reasons import in_flight
 from executor_bridge.validation import needs_approval, what_stopped
-from executor_bridge.wording import command, names
+from executor_bridge.wording import camel, command, names
 from schemas.workflow_status import TERMINAL_PHASES
 
 if TYPE_CHECKING:

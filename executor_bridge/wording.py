@@ -48,6 +48,11 @@ def listed(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
+def camel(word: str) -> str:
+    """Return a word of ours as Kubernetes writes reasons: `rolling_back` gives `RollingBack`."""
+    return "".join(part[:1].upper() + part[1:] for part in word.split("_"))
+
+
 def cut(text: str, limit: int) -> str:
     """Return a text of at most `limit` characters; one that was cut ends in an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from executor_bridge.execution import WORKFLOW_API
 from executor_bridge.handlers.finalizers import Seen, seen_in
 from executor_bridge.metrics import CONFLICTS, STATUS_SUPERSEDED, STATUS_WRITES
 from executor_bridge.patience import persist
 from executor_bridge.status import status_of
 from runtime.errors import ConflictError, NotFoundError
 from runtime.kinds import WORKFLOWS
-from schemas.names import WORKFLOW_KIND
+from schemas.names import WORKFLOW_API, WORKFLOW_KIND
 
 if TYPE_CHECKING:
     from executor_bridge.context import Context

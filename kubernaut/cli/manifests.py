@@ -8,12 +8,11 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from schemas.names import VERSION, WORKFLOW_GROUP, WORKFLOW_KIND
+from schemas.names import NAME_LIMIT, WORKFLOW_API, WORKFLOW_KIND
 
-API_VERSION: Final = f"{WORKFLOW_GROUP}/{VERSION}"
 TOKEN_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"  # noqa: S105 - letters for names, as Kubernetes uses them
 TOKEN_LENGTH: Final = 5
-_LONGEST_PREFIX: Final = 253 - TOKEN_LENGTH - 1
+_LONGEST_PREFIX: Final = NAME_LIMIT - TOKEN_LENGTH - 1
 
 
 class ManifestError(ValueError):
@@ -108,8 +107,8 @@ def _checked(body: Any, where: str) -> Manifest:
             f"{where}: kind is {body.get('kind')!r}, not {WORKFLOW_KIND!r}; `kubernaut run` takes workflows only, "
             "other objects are for `kubectl apply`"
         )
-    if body.get("apiVersion") != API_VERSION:
-        raise ManifestError(f"{where}: apiVersion is {body.get('apiVersion')!r}; write {API_VERSION}")
+    if body.get("apiVersion") != WORKFLOW_API:
+        raise ManifestError(f"{where}: apiVersion is {body.get('apiVersion')!r}; write {WORKFLOW_API}")
     if not isinstance(body.get("metadata") or {}, Mapping):
         raise ManifestError(f"{where}: metadata is {_kind_of(body['metadata'])}; it holds at least a name")
     return Manifest(body, where)

@@ -20,7 +20,7 @@ from kubernaut.simulator.execution import ENDING, Execution
 from runtime.errors import ConflictError, KubernautError, NotFoundError, UnavailableError
 from runtime.kinds import EXECUTIONS, WORKFLOWS
 from runtime.ports import Cluster
-from schemas.names import EXECUTION_GROUP, EXECUTION_KIND, VERSION
+from schemas.names import EXECUTION_API, EXECUTION_KIND
 
 ANNOTATIONS_KEPT_MS: Final = 5000
 """How long a workflow's annotations are believed before they are read again."""
@@ -92,7 +92,7 @@ class Executor:
     async def _write(self, execution: Execution, status: dict[str, Any]) -> Execution:
         meta = execution.metadata
         body = {
-            "apiVersion": f"{EXECUTION_GROUP}/{VERSION}",
+            "apiVersion": EXECUTION_API,
             "kind": EXECUTION_KIND,
             "metadata": {
                 "name": meta.name,

@@ -17,10 +17,10 @@ from kubernaut.cli.linting.located import Finding, Located, node_at, resolve
 from kubernaut.cli.linting.object_schema import object_schema
 from kubernaut.cli.linting.objects import workflows
 from kubernaut.cli.linting.shape import Mended, mend
-from kubernaut.cli.manifests import API_VERSION
 from scheduler import plan as planning
 from scheduler.definition import read
 from schemas.messages import WorkflowChanged
+from schemas.names import WORKFLOW_API
 from schemas.parameter_check import shown
 
 UID: Final = "00000000-0000-4000-8000-000000000000"
@@ -148,8 +148,8 @@ def _names(root: Located) -> Iterator[Finding]:
         message = "missing; write a name, or generateName for a new one each time"
         yield Finding(at=metadata.at, path="metadata.name", message=message)
     version = root.inner.get("apiVersion")
-    if version is not None and isinstance(version.value, str) and version.value != API_VERSION:
-        message = f"is {shown('', version.value)}; write {API_VERSION}"
+    if version is not None and isinstance(version.value, str) and version.value != WORKFLOW_API:
+        message = f"is {shown('', version.value)}; write {WORKFLOW_API}"
         yield Finding(at=version.at, path="apiVersion", message=message)
     if root.value.get("status"):
         message = "kubernaut-workflow writes it, what stands here is dropped; take it out"

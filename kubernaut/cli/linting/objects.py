@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kubernaut.cli.linting.located import Finding, Located, place_of
-from kubernaut.cli.manifests import API_VERSION
-from schemas.names import WORKFLOW_GROUP, WORKFLOW_KIND
+from schemas.names import WORKFLOW_API, WORKFLOW_GROUP, WORKFLOW_KIND
 from schemas.parameter_check import did_you_mean, shown
 
 
@@ -41,7 +40,7 @@ def _other(document: Located) -> Finding:
     kind, at = value.get("kind"), place_of(document, "kind")
     if kind == WORKFLOW_KIND:
         version = place_of(document, "apiVersion")
-        said = f"is {shown('', value.get('apiVersion'))}; write {API_VERSION}"
+        said = f"is {shown('', value.get('apiVersion'))}; write {WORKFLOW_API}"
         return Finding(at=version, path="apiVersion", message=said)
     if _group(value) == WORKFLOW_GROUP or _looks_like_one(value):
         words = "missing" if kind is None else f"is {shown('', kind)}"
