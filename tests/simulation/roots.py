@@ -33,7 +33,7 @@ ROOTS: Final[dict[str, Any]] = {
 }
 
 
-async def _connect(_settings: Any) -> SimCluster:
+async def _connect(_settings: Any, **_rest: Any) -> SimCluster:
     await asyncio.sleep(0)
     return running().cluster()
 
