@@ -1,6 +1,7 @@
 """The system that is measured: the local stack, the services in a namespace of their own, and clients to look at it.
 
 The services watch one namespace, so that the floor works on the same API server, in another one, without being seen.
+Each is itself at the API server, NATS and PostgreSQL, with its own rights; clients and floor are administrators.
 """
 
 from __future__ import annotations
@@ -112,10 +113,6 @@ async def _make_namespace(cluster: ClusterClient, name: str) -> None:
         return
 
 
-def _environment(stack: LocalStack) -> dict[str, str]:
-    return stack.environment | {"KUBERNAUT_WATCH_NAMESPACES": SYSTEM_NAMESPACE, "KUBERNAUT_SIMULATOR_SCALE": "0"}
-
-
 async def start(
     system: System,
     services: Iterable[Service],
@@ -125,9 +122,10 @@ async def start(
 ) -> None:
     """Start services on a stack that runs, and return when they are ready."""
     supervisor, ports = system.stack.supervisor, PortPool()
-    given = _environment(system.stack) | dict(environment or {})
+    settings = {"KUBERNAUT_WATCH_NAMESPACES": SYSTEM_NAMESPACE, "KUBERNAUT_SIMULATOR_SCALE": "0"}
     names = []
     for service in services:
+        given = system.stack.service_environment(service) | settings | dict(environment or {})
         for spec in service_specs(service, 1, given, system.stack.logs, ports):
             await supervisor.add(spec if profiles is None else _profiled(spec, service.module, profiles))
             names.append(spec.name)

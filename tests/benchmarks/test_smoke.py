@@ -7,7 +7,10 @@ import pytest
 
 from benchmarks import machine, report, throughput
 from benchmarks.options import Options
+from benchmarks.system import running
 from kubernaut.local.progress import Progress
+from tests.identities import not_themselves
+from tests.refusals import nats_refusals
 
 
 @pytest.mark.real
@@ -29,3 +32,13 @@ async def test_throughput_is_measured_beside_a_floor_that_writes_the_same() -> N
     assert {"scheduler", "watcher", "executor_bridge", "auditor", "nats"} <= {
         name.removeprefix("CPU a step: ") for name in figures
     }
+
+
+@pytest.mark.real
+async def test_what_is_measured_are_services_with_their_own_rights() -> None:
+    """As a chart has them: what an administrator is spared would be missing from the figures."""
+    async with running(Progress()) as system:
+        strangers = await not_themselves(system.stack)
+        refused = nats_refusals(system.stack.logs)
+
+    assert ([], []) == (strangers, refused)
