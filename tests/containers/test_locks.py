@@ -77,8 +77,28 @@ def test_make_image_says_what_it_needs_where_there_is_no_engine(tmp_path: Path) 
     assert "apt install podman" in done.stderr
 
 
+def test_make_image_has_docker_build_with_buildkit(tmp_path: Path) -> None:
+    """Docker 20.10 takes its older builder otherwise, which refuses the Containerfile."""
+    path, told = _path_without_engines(tmp_path), tmp_path / "told"
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\n[ "$1" != build ] || echo "BuildKit: $DOCKER_BUILDKIT" > {told}\n')
+    docker.chmod(0o755)
+
+    done = subprocess.run(
+        [str(ROOT / "deploy/image/build")],
+        env={"PATH": path, "SBOM": str(tmp_path / "sbom.json")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert 0 == done.returncode, done.stderr
+    assert "BuildKit: 1\n" == told.read_text()
+
+
 def _path_without_engines(folder: Path) -> str:
-    for program in ("sh", "sed", "git", "dirname"):
+    for program in ("sh", "sed", "git", "dirname", "mkdir"):
         found = next(Path(place, program) for place in ("/bin", "/usr/bin") if Path(place, program).exists())
         (folder / program).symlink_to(found)
     return str(folder)
