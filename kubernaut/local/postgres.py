@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kubernaut.local.account import emptied_folder, is_reachable, shared_parent, unprivileged_account
 from kubernaut.local.claims import Claim, sweep
-from kubernaut.local.errors import LocalStackError
+from kubernaut.local.errors import LocalStackError, NotReadyError
 from kubernaut.local.ports import LOOPBACK, PortPool
 from kubernaut.local.probes import PostgresProbe
 from kubernaut.local.process import Process, ProcessSpec
@@ -140,15 +140,10 @@ class PostgresServer:
     async def _run_once(self, what: str, command: tuple[str, ...]) -> None:
         log = self._log.with_name("postgres-setup.log")
         process = Process(ProcessSpec(name=what, command=command, log=log, account=self._account))
-        await process.start()
         try:
-            async with asyncio.timeout(_PREPARE_SECONDS):
-                code = await process.wait()
-        except TimeoutError:
-            await process.kill()
-            code = -int(signal.SIGKILL)
-        if code != 0:
-            raise process.not_ready(f"could not make the database folder {self.home}")
+            await process.run_to_end(_PREPARE_SECONDS)
+        except NotReadyError as error:
+            raise process.not_ready(f"could not make the database folder {self.home}") from error
 
     def _settings(self) -> tuple[str, ...]:
         settings = {

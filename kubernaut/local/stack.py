@@ -158,7 +158,7 @@ class LocalStack:
             await self._start_services()
             self._enter("ready", "all processes are ready")
         except BaseException as error:
-            self._enter("failed", _first_error(error))
+            self._enter("failed", str(error) or type(error).__name__)
             await self.close()
             raise
 
@@ -295,7 +295,3 @@ class LocalStack:
             processes=tuple(map(state_of, self.supervisor.members)),
         )
         write_state(self.home, state)
-
-
-def _first_error(error: BaseException) -> str:
-    return str(error) or type(error).__name__
