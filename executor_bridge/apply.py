@@ -1,4 +1,4 @@
-"""Carries out decisions: creates first, then the rest, then the status; acknowledges a message after all its effects.
+"""Carries out decisions: creates, other executions, the status, then the workflow itself; acknowledges after all of it.
 
 Must never raise: what cannot be done now is given back, what never can be is told, what makes no sense is buried.
 """
