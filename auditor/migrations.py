@@ -49,7 +49,7 @@ async def migrate(dsn: str) -> list[str]:
             raise UnavailableError(f"PostgreSQL cannot take migrations now: {error}") from error
         message = f"PostgreSQL refused a migration ({error.sqlstate}): {error}; {_way_out(error)}"
         raise RefusedError(message, reason=error.sqlstate or "") from error
-    except (OSError, asyncpg.InterfaceError) as error:  # TimeoutError is an OSError
+    except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:  # TimeoutError is an OSError
         message = f"PostgreSQL could not be reached for migrations: {error or type(error).__name__}"
         raise UnavailableError(message) from error
 
