@@ -30,6 +30,8 @@ _LOGIN: Final = "28"
 _CLIENT_CERTIFICATE: Final = "client certificate"
 _NO_TLS: Final = "no encryption"
 """Words of PostgreSQL where pg_hba.conf admits nobody who comes so."""
+_ROLE: Final = "kubernaut_"
+_MADE: Final = "If neither was ever made, run python -m kubernaut.install --only roles"
 
 
 async def connect(address: str, *, application: str, seconds: float, **settings: str) -> Connection:
@@ -123,4 +125,7 @@ def _way_out(text: str, address: str) -> str:
     if _NO_TLS in text:
         return "; if it wants TLS, add sslmode=verify-full and sslrootcert to the address"
     user = unquote(urlsplit(address).username or "")
-    return f"; has the password of {user} changed, and is it in the file or the address?" if user else ""
+    if not user:
+        return ""
+    asked = f"; has the password of {user} changed, and is it in the file or the address?"
+    return f"{asked} {_MADE}" if user.startswith(_ROLE) else asked

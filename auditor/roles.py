@@ -43,7 +43,7 @@ async def set_up(dsn: str, passwords: Path | None = None) -> list[str]:
             "owner of the database who may create roles: docs/database.md"
         )
         raise RefusedError(message, reason=error.sqlstate or "") from error
-    except (OSError, asyncpg.InterfaceError) as error:
+    except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         raise UnavailableError(f"PostgreSQL went away: {error or type(error).__name__}") from error
     finally:
         connection.terminate()
