@@ -18,14 +18,17 @@ from kubernaut.recovery.renew import renew
 from kubernaut.recovery.survey import Found, look
 from runtime import logs
 from runtime.cluster import connect
-from runtime.errors import KubernautError, UnavailableError
+from runtime.errors import KubernautError, RefusedError, UnavailableError
 from runtime.health import Dependency
+from runtime.nats_address import SEED_FILE
 from runtime.nats_connection import Connection
 from runtime.settings import Settings, database_address
 from schemas.nats_users import RECOVERY
 
 _EXIT_LOST: Final = 3
 _CONNECT_SECONDS: Final = 10.0
+_DENIED: Final = "permissions violation"
+"""As the server words what it does not allow."""
 _FATES: Final = {
     "goes on": "go on",
     "ends": "end as failed with reason log_lost",
@@ -115,6 +118,11 @@ async def _connected(
         cluster = await connect(asked)
         try:
             return await work(connection, cluster)
+        except UnavailableError as error:
+            if _DENIED not in str(error).lower():
+                raise
+            message = f"{error}; give the seed of NATS' user {RECOVERY}, such as {SEED_FILE}=recovery.nk"
+            raise RefusedError(message, reason="forbidden") from error
         finally:
             await cluster.close()
     finally:
