@@ -1,7 +1,7 @@
 """A gate before an API server that knows what goes through it: HTTP answers, and watches line by line.
 
-Services reach it without TLS, it reaches the server with. What it does not spoil it passes on as it is. A test may move
-it to another server of the same store, and read from it who asked what and when.
+Services reach it without TLS, it reaches the server with. What it does not spoil it passes on as it is, the token of
+who asks included. A test may move it to another server of the same store, and read from it what was asked and when.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import ssl
 import time
 from base64 import b64decode
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     """From an event of a watch and its line to the lines that get through."""
     Refuse = Callable[[web.Request], web.Response | None]
 
-_ALONG = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_ALONG = ("Accept", "Accept-Encoding", "Authorization", "Content-Type", "User-Agent")
 
 
 class CutError(Exception):
@@ -37,19 +37,18 @@ class CutError(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """An API server and the administrator's way into it."""
+    """An API server, and how it is known."""
 
     url: str
-    token: str
     trust: ssl.SSLContext
 
     @classmethod
     def of(cls, kubeconfig: Path) -> Server:
         """Read a kubeconfig of the local stack."""
         content = yaml.safe_load(kubeconfig.read_text())
-        cluster, user = content["clusters"][0]["cluster"], content["users"][0]["user"]
+        cluster = content["clusters"][0]["cluster"]
         authority = b64decode(cluster["certificate-authority-data"]).decode()
-        return cls(cluster["server"], user["token"], ssl.create_default_context(cadata=authority))
+        return cls(cluster["server"], ssl.create_default_context(cadata=authority))
 
 
 @dataclass
@@ -75,8 +74,6 @@ class Faults:
     edit: Edit | None = None
     silent: bool = False
     """Watches stay open and nothing comes out of them."""
-    headers: dict[str, str] = field(default_factory=dict)
-    """Added to every request on its way to the server."""
 
 
 class Gate:
@@ -96,22 +93,16 @@ class Gate:
         """How many go through it now."""
         return len(self._watches)
 
-    def kubeconfig(self, file: Path) -> Path:
-        """Write a kubeconfig that leads through the gate."""
-        content = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "gate", "cluster": {"server": f"http://127.0.0.1:{self.port}"}}],
-            "users": [{"name": "service", "user": {"token": "the gate has its own"}}],
-            "contexts": [{"name": "gate", "context": {"cluster": "gate", "user": "service"}}],
-            "current-context": "gate",
-        }
+    def kubeconfig(self, own: Path, file: Path) -> Path:
+        """Write a service's own kubeconfig once more, so that it leads through the gate."""
+        content = yaml.safe_load(own.read_text())
+        content["clusters"][0]["cluster"] = {"server": f"http://127.0.0.1:{self.port}"}
         file.write_text(yaml.safe_dump(content))
         return file
 
     def heal(self) -> None:
         """Nothing is wrong any more; what was kept back comes out."""
-        self.faults = Faults(headers=self.faults.headers)
+        self.faults = Faults()
         self._speaks.set()
 
     def silence(self) -> None:
@@ -161,7 +152,6 @@ class Gate:
     async def _pass_on(self, request: web.Request, asked: Asked, *, loses: bool) -> web.StreamResponse:
         server = self.server
         headers = {name: request.headers[name] for name in _ALONG if name in request.headers}
-        headers |= {"Authorization": f"Bearer {server.token}"} | self.faults.headers
         async with self._session.request(
             request.method,
             server.url + request.path_qs,

@@ -1,4 +1,7 @@
-"""A second kube-apiserver on the store of the first; its way to etcd can be frozen, so that it knows only the past."""
+"""A second kube-apiserver on the store of the first; its way to etcd can be frozen, so that it knows only the past.
+
+Both sign with one key, as the servers of one control plane do: the services come to it with the tokens that they have.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING
 from kubernaut.local.kubernetes import API_SERVER, ETCD
 from kubernaut.local.ports import LOOPBACK
 from kubernaut.local.probes import HttpProbe
+from schemas.rbac import EXECUTOR_BRIDGE, NAMESPACE
 from tests.stale.gate import Server
 
 if TYPE_CHECKING:
@@ -30,7 +34,8 @@ class SecondServer:
         self._stack = stack
         self._folder = stack.logs.parent / NAME
         self._port = ports.take()
-        self._token = secrets.token_urlsafe(32)
+        self.token = secrets.token_urlsafe(32)
+        """Of the bridge, and known to this server alone."""
         self.etcd = etcd
 
     @property
@@ -45,14 +50,18 @@ class SecondServer:
 
     @property
     def certificate(self) -> Path:
-        """Its certificate, made by itself; not that of the first. It takes another token, too."""
+        """Its certificate, made by itself; not that of the first."""
         return self._folder / "apiserver.crt"
 
     @property
+    def audit_log(self) -> Path:
+        """Who asked it for what."""
+        return self._folder / "audit.log"
+
+    @property
     def server(self) -> Server:
-        """The administrator's way into it."""
-        trust = ssl.create_default_context(cafile=str(self.certificate))
-        return Server(self.url, self._token, trust)
+        """What a gate must know of it."""
+        return Server(self.url, ssl.create_default_context(cafile=str(self.certificate)))
 
     async def start(self) -> None:
         """Start it and wait until it is ready."""
@@ -65,10 +74,12 @@ class SecondServer:
             "--etcd-servers": f"http://{LOOPBACK}:{self.etcd}",
             "--secure-port": str(self._port),
             "--cert-dir": str(self._folder),
-            "--audit-log-path": str(self._folder / "audit.log"),
+            "--audit-log-path": str(self.audit_log),
         }
         tokens = self._folder / "tokens.csv"
-        tokens.write_text(f'{self._token},admin,admin,"system:masters"\n')
+        account = f"system:serviceaccount:{NAMESPACE}:{EXECUTOR_BRIDGE.full_name}"
+        groups = f"system:serviceaccounts,system:serviceaccounts:{NAMESPACE}"
+        tokens.write_text(f'{self.token},{account},bridge,"{groups}"\n')
         changed["--token-auth-file"] = str(tokens)
         command = []
         for part in first.command:

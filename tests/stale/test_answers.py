@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
+from kubernaut.local.services import EXECUTOR_BRIDGE, WATCHER
 from runtime.errors import KubernautError, NotFoundError
 from runtime.kinds import EXECUTIONS, WORKFLOWS
 from runtime.ports import Resource
@@ -21,6 +22,7 @@ from tests.stale.staleness import PATIENCE
 
 if TYPE_CHECKING:
     from runtime.ports import Object
+    from schemas.rbac import Role
     from tests.stale.gate import Gate
     from tests.stale.staleness import Staleness
 
@@ -147,29 +149,30 @@ async def test_an_editor_who_writes_all_the_time_keeps_nothing_from_ending(stale
 
 async def test_rights_that_are_taken_away_and_given_back(stale: Staleness) -> None:
     """(F22) Without them both services are not ready and say why; no process ends, no work is lost."""
-    cluster, user = stale.world.cluster, "the-services"
-    subject = {"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}
-    role = {"kind": "ClusterRole", "name": "cluster-admin", "apiGroup": "rbac.authorization.k8s.io"}
-    binding = {"metadata": {"name": user}, "roleRef": role, "subjects": [subject]}
-    bound = await cluster.create(ROLE_BINDINGS, "", binding)
-    for gate in stale.gates.values():
-        gate.faults.headers["Impersonate-User"] = user
-    stale.watching.cut_watches()
+    cluster = stale.world.cluster
     names = await runs(stale, "rights", 3, take="2s")
     pids = {name: stale.world.stack.supervisor[name].process.pid for name in stale.gates}
 
-    await cluster.delete(ROLE_BINDINGS, "", user, uid=bound["metadata"]["uid"])
+    taken = [await unbound(stale, service.role) for service in (WATCHER, EXECUTOR_BRIDGE) if service.role]
     stale.watching.cut_watches()
     await stale.is_unready("watcher", "needs get, list and watch")
     await stale.is_unready("executor_bridge", "cannot")
     began = time.monotonic()
-    await cluster.create(ROLE_BINDINGS, "", binding)
+    for binding in taken:
+        await cluster.create(ROLE_BINDINGS, "", binding)
 
     await all_end_well(stale, names)
     for service in stale.gates:
         await stale.is_ready(service)
     assert pids == {name: stale.world.stack.supervisor[name].process.pid for name in stale.gates}
     assert time.monotonic() - began < PATIENCE
+
+
+async def unbound(stale: Staleness, role: Role) -> Object:
+    """Take the rights of a service's account away; return the binding that gives them back."""
+    found = await stale.world.cluster.get(ROLE_BINDINGS, "", role.full_name)
+    await stale.world.cluster.delete(ROLE_BINDINGS, "", role.full_name, uid=found["metadata"]["uid"])
+    return {"metadata": {"name": role.full_name}, "roleRef": found["roleRef"], "subjects": found["subjects"]}
 
 
 async def test_an_execution_that_admission_refuses_fails_its_step_with_the_reason(stale: Staleness) -> None:

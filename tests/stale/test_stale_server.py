@@ -8,6 +8,7 @@ import sys
 import time
 from base64 import b64decode
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -24,7 +25,6 @@ from tests.stale.staleness import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from tests.stale.gate import Gate
     from tests.stale.second_server import SecondServer
@@ -113,7 +113,7 @@ async def a_bridge(stale: Staleness, kubeconfig: Path) -> AsyncIterator[None]:
     await supervisor.stop(EXECUTOR_BRIDGE.name)
     environment = {
         **os.environ,
-        **stale.world.stack.environment,
+        **stale.world.stack.service_environment(EXECUTOR_BRIDGE),
         "KUBECONFIG": str(kubeconfig),
         "KUBERNAUT_HEALTH_PORT": "0",
         "KUBERNAUT_METRICS_PORT": "0",
@@ -133,27 +133,44 @@ async def a_bridge(stale: Staleness, kubeconfig: Path) -> AsyncIterator[None]:
         await supervisor.wait_ready(EXECUTOR_BRIDGE.name)
 
 
+class Files:
+    """A kubeconfig of the bridge that names files for its token and the server's certificate, as a pod has them."""
+
+    def __init__(self, folder: Path, own: Path, port: int) -> None:
+        """`own`: the bridge's kubeconfig for the first server; `port`: where the new one leads to."""
+        content = yaml.safe_load(own.read_text())
+        (cluster,), (user,) = content["clusters"], content["users"]
+        self._first_authority = b64decode(cluster["cluster"]["certificate-authority-data"])
+        self._first_token = Path(user["user"]["tokenFile"])
+        self._authority, self._token = folder / "ca.crt", folder / "token"
+        cluster["cluster"] = {"server": f"https://127.0.0.1:{port}", "certificate-authority": str(self._authority)}
+        user["user"] = {"tokenFile": str(self._token)}
+        self.kubeconfig = folder / "kubeconfig"
+        self.kubeconfig.write_text(yaml.safe_dump(content))
+
+    def for_second(self, second: SecondServer) -> None:
+        """Put in what the second server takes, and the first does not."""
+        self._authority.write_bytes(second.certificate.read_bytes())
+        self._token.write_text(second.token)
+
+    def for_first(self) -> None:
+        """Put in what the first server takes."""
+        self._authority.write_bytes(self._first_authority)
+        self._token.write_text(self._first_token.read_text())
+
+
 async def test_token_and_ca_are_replaced_in_their_files_in_mid_run(
     stale: Staleness, second: SecondServer, tmp_path: Path
 ) -> None:
     """(F21) Of one moment to the next the server has another certificate and takes another token: no step fails."""
-    assert stale.world.stack.kubeconfig is not None
-    content = yaml.safe_load(stale.world.stack.kubeconfig.read_text())
-    cluster = content["clusters"][0]["cluster"]
-    authority, token = tmp_path / "ca.crt", tmp_path / "token"
-    authority.write_bytes(b64decode(cluster.pop("certificate-authority-data")))
-    token.write_text(stale.first.token)
-    first_port = int(stale.world.stack.supervisor[API_SERVER].spec.ports["api"])
-    async with a_pipe(first_port) as pipe:
-        cluster |= {"server": f"https://127.0.0.1:{pipe.port}", "certificate-authority": str(authority)}
-        content["users"][0]["user"] = {"tokenFile": str(token)}
-        kubeconfig = tmp_path / "kubeconfig"
-        kubeconfig.write_text(yaml.safe_dump(content))
-        async with a_bridge(stale, kubeconfig):
+    stack = stale.world.stack
+    async with a_pipe(second.port) as pipe:
+        files = Files(tmp_path, Path(stack.service_environment(EXECUTOR_BRIDGE)["KUBECONFIG"]), pipe.port)
+        files.for_second(second)
+        async with a_bridge(stale, files.kubeconfig):
             names = await runs(stale, "rotated", 2, take="2s")
-            authority.write_bytes(second.certificate.read_bytes())
-            token.write_text(second.server.token)
-            pipe.target = second.port
+            files.for_first()
+            pipe.target = int(stack.supervisor[API_SERVER].spec.ports["api"])
             pipe.cut()
 
             await all_end_well(stale, names)
