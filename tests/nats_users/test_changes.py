@@ -7,12 +7,15 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from kubernaut.nats_seeds import make_seeds, seed_file
+from runtime.errors import SettingsError
 from runtime.health import Dependency
 from runtime.nats_log import NatsLog
 from schemas.nats_users import USERS, permissions
@@ -119,6 +122,62 @@ async def test_files_that_do_not_get_through_leave_the_connection_as_it_is(tmp_p
     assert strange.read_text().strip() not in str(lines.entries)
 
 
+async def test_a_seed_that_is_half_written_gone_or_empty_is_told_and_the_old_one_serves_until_it_is_whole(
+    tmp_path: Path,
+) -> None:
+    """Whenever it is looked at while somebody writes it: no message is lost or comes twice, and no seed gets out."""
+    lines = Lines()
+    async with running(tmp_path / "nats") as server:
+        new = make_seeds(tmp_path / "new")["auditor"]
+        await server.change(lambda configuration: _with(configuration, new))
+        whole, seed = seed_file(tmp_path / "new", "auditor").read_text(), server.seed("auditor")
+        async with kept(server.address("auditor"), "auditor", lines) as log, reading(log) as found:
+            for number, content in enumerate((whole[:40], None, "")):
+                if content is None:
+                    seed.unlink()
+                else:
+                    seed.write_text(content)
+                await eventually(partial(_told_more_than, lines, number), seconds=SECONDS)
+                await write(server.url, 10 * number, 10)
+            seed.write_text(whole)
+            await eventually(lambda: _said(lines, "nats_identity_replaced"), seconds=SECONDS)
+            await write(server.url, 30, 10)
+            await eventually(lambda: len(found.came) == 40, seconds=SECONDS)
+
+    assert {1} == set(found.came.values())
+    assert not _said(lines, "nats_unavailable")
+    assert ["holds no seed", "cannot be read", "holds no seed"] == [
+        next(words for words in ("holds no seed", "cannot be read") if words in each) for each in _refusals(lines)
+    ]
+    assert whole[4:40] not in str(lines.entries)
+
+
+async def test_a_connection_that_breaks_while_the_seed_is_half_written_waits_for_the_whole_one(tmp_path: Path) -> None:
+    """So does who starts meanwhile, as a process that ends with the reason and is started again."""
+    health, lines = Dependency("nats"), Lines()
+    async with (
+        running(tmp_path / "nats") as server,
+        kept(server.address("auditor"), "auditor", lines, health) as log,
+        reading(log) as found,
+    ):
+        await write(server.url, 1, 10)
+        seed = server.seed("auditor")
+        whole = seed.read_text()
+        seed.write_text(whole[:40])
+        with pytest.raises(SettingsError, match="holds no seed"):
+            NatsLog(server.address("auditor"), "auditor", Dependency("nats"), structlog.get_logger())
+        await server.stack.supervisor.kill("nats")
+        await eventually(lambda: "holds no seed" in health.detail, seconds=60)
+        await server.stack.supervisor.wait_ready("nats")
+        await write(server.url, 11, 10)
+        assert "holds no seed" in health.detail
+        seed.write_text(whole)
+        await eventually(lambda: health.well, seconds=60)
+        await eventually(lambda: len(found.came) == 20, seconds=60)
+
+    assert set(range(1, 21)) == set(found.came)
+
+
 async def test_f42_a_certificate_that_ran_out_is_the_reason_and_a_new_one_heals(tmp_path: Path) -> None:
     """F42: the connection that there is outlives it; a new one is refused until the certificate is replaced."""
     pairs, health, lines = tmp_path / "pairs", Dependency("nats"), Lines()
@@ -195,6 +254,14 @@ def _without(configuration: dict[str, Any], server: Server, user: str) -> None:
 
 def _with(configuration: dict[str, Any], key: str) -> None:
     configuration["authorization"]["users"].append({"nkey": key, "permissions": permissions(_AUDITOR)})
+
+
+def _refusals(lines: Lines) -> list[str]:
+    return [str(each["reason"]) for each in lines.entries if each["event"] == "nats_identity_refused"]
+
+
+def _told_more_than(lines: Lines, times: int) -> bool:
+    return len(_refusals(lines)) > times
 
 
 def _said(lines: Lines, event: str) -> bool:

@@ -5,15 +5,20 @@ Every creation of an execution is counted at the API server: none takes place tw
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
+import signal
+import sys
 
 import msgspec
 import pytest
 
 from kubernaut.operation_facts import me
-from schemas.subjects import LOG
+from schemas.subjects import LOG, RECOVERIES
 from tests.e2e.world import World, a_workflow, ten_steps, until
 from tests.nats_server import administrator
+from tests.relay import AtText, a_relay
 from tests.storage import damage
 from tests.storage.conftest import run
 from tests.storage.pages import page
@@ -75,6 +80,20 @@ async def recovered(world: World) -> str:
     assert code == 0, said
     await world.all_ready(180)
     return said
+
+
+async def killed_in_place_of(world: World, command: bytes, *arguments: str) -> int:
+    """Run a program of ours, `python -m …`, killed when it would have sent this to NATS; return how it ended."""
+    processes: list[asyncio.subprocess.Process] = []
+
+    def kill() -> None:
+        processes[0].kill()
+
+    environment = {**os.environ, **world.stack.environment}
+    async with a_relay(environment["NATS_URL"], AtText(command), kill) as relay:
+        environment["NATS_URL"] = relay
+        processes.append(await asyncio.create_subprocess_exec(sys.executable, "-m", *arguments, env=environment))
+        return await asyncio.wait_for(processes[0].wait(), 120)
 
 
 async def ends_well(world: World, names: list[str]) -> set[str]:
@@ -146,5 +165,29 @@ async def test_a_stream_that_an_administrator_made_anew_is_acted_on_by_nobody(sy
     await recovered(system)
 
     assert set(before.values()) | set(stopped.values()) == {1}
+    await ends_well(system, names)
+    await the_audit_says_what_is_gone(system)
+
+
+async def test_recover_is_killed_between_the_new_log_and_the_word_that_it_is_accepted(system: World) -> None:
+    """Nobody acts on half of it: no service, none that starts now, not the installer; run again it ends well (F34)."""
+    names = await under_way(system, "killed")
+    await system.stack.supervisor.kill("nats", stay_down=True)
+    before = system.creations(names)
+    damage.cut_off(damage.store_below(system.stack.home.data / "nats"))
+    await system.stack.supervisor.start("nats")
+    await is_said(system, "lost")
+
+    ended = await killed_in_place_of(system, f"PUB {RECOVERIES} ".encode(), "kubernaut", "recover", "--accept-loss")
+    await system.stack.supervisor.kill("scheduler")
+    await is_said(system, "made anew")
+    installed, why = await run(system, "kubernaut.install", "--only", "streams")
+    stopped = system.creations(names)
+    said = await recovered(system)
+
+    assert -signal.SIGKILL == ended
+    assert (1, True) == (installed, "kubernaut recover" in why), why
+    assert before == stopped
+    assert "made stream KUBERNAUT anew" in said
     await ends_well(system, names)
     await the_audit_says_what_is_gone(system)
