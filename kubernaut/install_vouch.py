@@ -24,12 +24,18 @@ HELP: Final = "Making it anew would start runs without their memory: see docs/re
 
 async def record_of(connection: Connection, stream: str) -> Record | None:
     """Read what is remembered of a stream; None when nothing is."""
+    return (await note_of(connection, stream))[0]
+
+
+async def note_of(connection: Connection, stream: str) -> tuple[Record | None, int]:
+    """Read what is remembered of a stream, and at which sequence that was noted; None and 0 when nothing is."""
     wanted = {"last_by_subj": continuity.key(stream)}
     try:
         answer = await connection.api(f"STREAM.MSG.GET.{STORAGE_STREAM.name}", wanted)
     except NotFoundError:
-        return None
-    return msgspec.json.decode(from_api(STORAGE_STREAM.name, answer).data, type=Record)
+        return None, 0
+    stored = from_api(STORAGE_STREAM.name, answer)
+    return msgspec.json.decode(stored.data, type=Record), stored.sequence
 
 
 async def refuse_if_lost(connection: Connection, stream: str, audited: int = 0) -> None:

@@ -17,7 +17,7 @@ from runtime.nats_connection import Connection
 from tests.fakes.cluster import FakeCluster
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from runtime.nats_requests import Reply
     from runtime.ports import Object, Resource
@@ -37,7 +37,18 @@ class Life:
 
     def __init__(self, effects: int | None = None) -> None:
         self._most = effects
+        self._stops: tuple[int, Callable[[], Awaitable[object]]] | None = None
         self.done: list[str] = []
+
+    def stand_still(self, effects: int, others: Callable[[], Awaitable[object]]) -> None:
+        """After so many effects on NATS, let others do something before the next."""
+        self._stops = effects, others
+
+    async def others(self) -> None:
+        """Let them, when it is time."""
+        if self._stops is not None and len(self.done) == self._stops[0]:
+            others, self._stops = self._stops[1], None
+            await others()
 
     def effect(self, name: str) -> None:
         """An effect is about to take place. Raises DiedError."""
@@ -57,6 +68,7 @@ class MortalConnection(Connection):
         """See `Connection.request`; with more patience, since no answer may be taken for a death."""
         call = subject.removeprefix(_API)
         if call == subject or (call.startswith(_CHANGE) and _READING not in call):
+            await self._life.others()
             self._life.effect(call)
         return await super().request(subject, data, headers=headers, seconds=max(seconds, SECONDS))
 

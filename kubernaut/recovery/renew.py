@@ -1,7 +1,8 @@
 """Makes the log anew behind everything that was ever in it, with what may go on, and vouches for it.
 
 Services wait meanwhile: they open only a stream that the record names, and that is written last. May be run again after
-it broke off. Must never give out a sequence that was used, nor start a run of which anything shows that it had begun.
+it broke off; of two at once, one goes on. Must never give out a sequence that was used, nor start a run of which
+anything shows that it had begun.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from kubernaut.install_streams import install_streams, stream_config
-from kubernaut.install_vouch import record_of
+from kubernaut.install_vouch import note_of, record_of
 from kubernaut.operation_facts import event as fact
 from kubernaut.operation_facts import me
-from runtime.continuity import GUARDED, Record
-from runtime.errors import NotFoundError
+from runtime.continuity import GUARDED, Record, key
+from runtime.errors import ConflictError, NotFoundError, RefusedError, UnavailableError
 from runtime.kinds import WORKFLOWS
+from runtime.nats_api import raise_for_error
 from runtime.nats_continuity import remember, seen_in
+from runtime.nats_headers import to_block
 from runtime.nats_publish import Publisher
 from runtime.nats_stored import from_api
 from schemas.messages import LossAccepted
@@ -36,17 +39,29 @@ GAP: Final = 1000
 _CLAIMS: Final = ("floor", "shard", "scope")
 """What a watcher says of everything else in the log; it is not so any more."""
 RECOVERED: Final = "recovered"
+_WRONG_LAST: Final = {"10071", "10164"}
+"""How JetStream says that somebody has written since."""
+
+
+class _Taken(msgspec.Struct, frozen=True):
+    """What JetStream answers to a message that it stored."""
+
+    seq: int
 
 
 async def renew(connection: Connection, cluster: Cluster, found: Found) -> list[str]:
-    """Carry it out and return a line for each thing that was done. Raises what the two raise; then run it again."""
+    """Carry it out and return a line for each thing that was done. Raises what the two raise; then run it again.
+
+    Raises ConflictError when somebody else recovers it at the same time; what they make stays.
+    """
     done = [await _mark(cluster, each) for each in found.verdicts if each.fate == "ends" and _needs_mark(each)]
     if STORAGE_STREAM.name not in await _names(connection):
         await install_streams(connection, streams=(STORAGE_STREAM,), consumers=(), vouching=False)
+    claim: int | None = None
     if LOG.name in found.losses:
         first = found.highest + 1 + GAP
-        await _remember_highest(connection, found.highest)
-        done.append(await _new_log(connection, first))
+        claim = await _claim(connection, found)
+        done.append(await _new_log(connection, first, claim))
         publisher = _publisher(connection)
         await publisher.publish(_accepted(found, first), None, None)
         done += await _import(publisher, found)
@@ -55,7 +70,10 @@ async def renew(connection: Connection, cluster: Cluster, found: Found) -> list[
         seen = seen_in(await connection.api(f"STREAM.INFO.{stream.name}"))
         now = time.time_ns() // 1_000_000
         record = Record(created=seen.created, last=seen.last, missing=seen.missing, accepted=now)
-        await remember(connection, stream.name, record)
+        if stream is LOG and claim is not None:
+            await _note(connection, record, claim)
+        else:
+            await remember(connection, stream.name, record)
     return done
 
 
@@ -82,17 +100,36 @@ async def _names(connection: Connection) -> set[str]:
     return found
 
 
-async def _remember_highest(connection: Connection, highest: int) -> None:
+async def _claim(connection: Connection, found: Found) -> int:
     """Note how far the log went, before what is left of it goes, which alone may show that, and this ends half-way.
 
-    By the same record neither a service nor the installer takes a new log for the one that it tells of.
+    By the same record neither a service nor the installer takes a new log for the one that it tells of; and whoever has
+    looked before it was written makes no log after it, and vouches for none.
     """
-    if highest:
-        record = await record_of(connection, LOG.name) or Record(created="")
-        await remember(connection, LOG.name, msgspec.structs.replace(record, last=max(record.last, highest)))
+    record = await record_of(connection, LOG.name) or Record(created="")
+    record = msgspec.structs.replace(record, last=max(record.last, found.highest))
+    return await _note(connection, record, found.noted)
 
 
-async def _new_log(connection: Connection, first: int) -> str:
+async def _note(connection: Connection, record: Record, after: int) -> int:
+    """Remember a record of the log if the newest is still the one at sequence `after`; return its own sequence."""
+    headers = to_block({"Nats-Expected-Last-Subject-Sequence": str(after)})
+    reply = await connection.request(key(LOG.name), msgspec.json.encode(record), headers=headers)
+    try:
+        raise_for_error(reply.data, f"a note of {LOG.name}")
+    except RefusedError as error:
+        if error.reason not in _WRONG_LAST:
+            raise UnavailableError(str(error)) from error
+        raise _other() from error
+    return msgspec.json.decode(reply.data, type=_Taken).seq
+
+
+def _other() -> ConflictError:
+    return ConflictError(f"somebody else recovers {LOG.name} at the same time; look again: kubernaut recover")
+
+
+async def _new_log(connection: Connection, first: int, claim: int) -> str:
+    """Remove what is left and make it anew, unless somebody else is at work on it by now."""
     config = stream_config(LOG)
     try:
         info = msgspec.json.decode(await connection.api(f"STREAM.INFO.{LOG.name}"))
@@ -100,6 +137,8 @@ async def _new_log(connection: Connection, first: int) -> str:
         pass
     else:
         config["num_replicas"] = info["config"].get("num_replicas", 1)
+        if (await note_of(connection, LOG.name))[1] != claim:
+            raise _other()
         await connection.api(f"STREAM.DELETE.{LOG.name}")
     await connection.api(f"STREAM.CREATE.{LOG.name}", config | {"first_seq": first})
     return f"made stream {LOG.name} anew; it begins at sequence {first}"

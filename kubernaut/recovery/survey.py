@@ -10,7 +10,7 @@ import msgspec
 
 from auditor.last_of_runs import last_of_runs
 from auditor.newest import Newest, newest
-from kubernaut.install_vouch import record_of
+from kubernaut.install_vouch import note_of, record_of
 from kubernaut.recovery.verdicts import Kept, Verdict, judge
 from runtime import continuity
 from runtime.continuity import GUARDED, Halt, Record, Seen, Witness
@@ -40,6 +40,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Highest sequence that the log is known to have had."""
     audited: int
     """Highest one that the audit holds."""
+    noted: int
+    """Sequence of the note of what is remembered of the log; 0 without one. A newer one is of somebody at work."""
     verdicts: list[Verdict]
     kept: dict[str, Kept]
     """By workflow uid, of those that go on."""
@@ -49,6 +51,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 async def look(connection: Connection, cluster: Cluster, database: str) -> Found:
     """Look at everything. Raises UnavailableError or RefusedError when one of the three cannot be asked."""
+    _, noted = await note_of(connection, LOG.name)
     audited = await newest(database, LOG.name)
     lost, highest = await losses(connection, audited)
     workflows = await _all(cluster, WORKFLOWS)
@@ -70,6 +73,7 @@ async def look(connection: Connection, cluster: Cluster, database: str) -> Found
         losses=lost,
         highest=highest,
         audited=audited.sequence,
+        noted=noted,
         verdicts=verdicts,
         kept={uid: each for uid, each in kept.items() if uid in going},
         unread=unread,

@@ -16,7 +16,7 @@ from kubernaut.install_streams import install_streams, stream_config
 from kubernaut.recovery.renew import GAP, RECOVERED, renew
 from kubernaut.recovery.survey import Found, look
 from runtime.continuity import HALT, Halt, Record
-from runtime.errors import KubernautError, NotFoundError, RefusedError, UnavailableError
+from runtime.errors import ConflictError, KubernautError, NotFoundError, RefusedError, UnavailableError
 from runtime.kinds import WORKFLOWS
 from runtime.nats_connection import Connection
 from runtime.nats_continuity import Continuity, LogRenewedError, remember, seen_in
@@ -252,6 +252,43 @@ async def test_what_it_does_is_known_and_whoever_knew_the_log_before_starts_anew
         with pytest.raises(LogRenewedError):
             await knower.judge(await knower.recollect(), {})
         assert await scene.acting(scene.a_service()) == 1
+
+
+@pytest.mark.parametrize("how", ["halted", "wiped"])
+async def test_of_two_who_recover_at_once_none_vouches_for_half_of_it(
+    fresh_nats: NatsServer, database_url: str, how: str
+) -> None:
+    """One stands still at any effect, and is refused when the other is done: nobody acts but on a whole log."""
+    effects = EFFECTS[how][:-1]  # before the last one the log is whole already
+    async with a_scene(fresh_nats, database_url) as scene:
+        for number in [n for n, effect in enumerate(effects) if not effect.startswith("status")]:
+            knower, first = await scene.damaged(how), Life()
+            first.stand_still(number, lambda: scene.recover(Life()))
+
+            with pytest.raises(KubernautError):
+                await scene.recover(first)
+
+            if await scene.acting(knower, scene.a_service()):
+                await scene.is_whole()
+            await scene.recover(Life())
+            await scene.is_whole()
+            assert await scene.acting(scene.a_service()) == 1
+
+
+async def test_who_looked_before_another_recovered_makes_nothing_anew(
+    fresh_nats: NatsServer, database_url: str
+) -> None:
+    """The log that the other has made is there, and what was written to it since."""
+    async with a_scene(fresh_nats, database_url) as scene:
+        await scene.damaged("halted")
+        late = await look(scene.connection, scene.cluster, scene.audit)
+        await scene.recover(Life())
+        made = seen_in(await scene.connection.api(f"STREAM.INFO.{LOG.name}"))
+
+        with pytest.raises(ConflictError, match="somebody else recovers KUBERNAUT"):
+            await renew(scene.connection, scene.cluster, late)
+
+        assert made == seen_in(await scene.connection.api(f"STREAM.INFO.{LOG.name}"))
 
 
 async def test_a_record_that_is_not_taken_is_no_success(fresh_nats: NatsServer, database_url: str) -> None:
