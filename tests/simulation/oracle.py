@@ -42,6 +42,8 @@ TOLD_WITHIN: Final = 120.0
 """Seconds in which a change is in the log once all is healed; the back-offs of the watcher go up to 30 s each."""
 RESYNCED_WITHIN: Final = 1000.0
 """Seconds more where a watch has left something out: the resync looks every 8 to 12 minutes, and may fail once."""
+KNOWN_WITHIN: Final = 0.1
+"""Seconds for which the bridge may not know of a decision when it asks: it looked 10 ms ago, and answers take time."""
 KEPT: Final = frozenset({"24h"})
 """Times to live that no simulation waits for."""
 
@@ -55,6 +57,8 @@ class Run(msgspec.Struct):
     shown: int = 0
     """status.sequence."""
     last: Decision | None = None
+    before: list[tuple[float, Decision | None]] = []
+    """What was the last until when, in seconds."""
     ended: bool = False
     """It was in a final phase once: what comes after needs no place in the queue."""
     public: list[str] = []
@@ -158,8 +162,8 @@ class Oracle:
         """Whether an execution that is no more may be created once more.
 
         Nobody can take back a request that was on its way when it was deleted: the executor knows its idempotency key.
-        And of what nobody saw before somebody deleted it, only what may be done twice is created again: a dry run, or
-        an action that is idempotent.
+        And of what nobody had seen when it was asked for again, because somebody had deleted it, only what may be done
+        twice is created again: a dry run, or an action that is idempotent.
         """
         uid, number, attempt, purpose = identity
         deleted_at = self._deleted.get(self._created[identity])
@@ -168,7 +172,7 @@ class Oracle:
         if self._world.cluster.asked_at < deleted_at:
             self.late += 1
             return True
-        row = _row(self.runs[uid], purpose, number)
+        row = _row(_as_of(self.runs[uid], self._world.cluster.asked_at - KNOWN_WITHIN), purpose, number)
         waits = row is not None and row.phase == "executing" and row.attempt == attempt and not row.execution_uid
         return bool(waits and (purpose == "dry_run" or ACTIONS[action].idempotent))
 
@@ -263,6 +267,7 @@ class Oracle:
             self._world.broken("G3", f"{run.name} goes from version {before} to {body.version}")
         if not (run.last.now if run.last else 0) <= body.now <= message.time_ms:
             self._world.broken("P20", f"{run.name} decides at {body.now}, the broker's time is {message.time_ms}")
+        run.before.append((self._world.cluster.time(), run.last))
         run.last = body
         self._deletions |= {each.uid for each in body.commands if isinstance(each, DeleteExecution)}
         self._deletions |= {uid for each in body.commands if isinstance(each, DeleteWorkflow)}
@@ -289,7 +294,7 @@ class Oracle:
         for index, command in enumerate(decision.commands):
             if not isinstance(command, CreateExecution) or f"{uid}/{decision.version}/{index}" in self._refused:
                 continue
-            row = _row(run, command.purpose, command.step)
+            row = _row(run.last, command.purpose, command.step)
             identity = (uid, command.step, command.attempt, command.purpose)
             wanted = row is not None and row.phase == "executing" and row.attempt == command.attempt and not row.ending
             if wanted and run.exists and identity not in self._created and command.attempt != row.abandoned:
@@ -302,7 +307,7 @@ class Oracle:
         if not changed.deleted and (seen.get("status") or {}).get("phase") not in ENDS:
             return
         run = self.runs[spec["workflowExecutionRef"]["uid"]]
-        row = _row(run, spec.get("purpose", "execute"), spec["stepNumber"])
+        row = _row(run.last, spec.get("purpose", "execute"), spec["stepNumber"])
         waits = row is not None and row.phase == "executing" and row.attempt == spec.get("attempt", 1)
         if waits and row.execution_uid in {"", seen["metadata"]["uid"]} and row.abandoned != row.attempt:
             self._world.broken("G8", f"the end of {seen['metadata']['name']} was acknowledged and not taken in")
@@ -395,11 +400,16 @@ class Oracle:
             yield f"G9: {len(more)} rows are of no message, first {more[0]}"
 
 
-def _row(run: Run, purpose: str, number: int) -> Any:
-    """Return what the state of a run says of a step, its dry run or its rollback."""
-    if run.last is None:
+def _as_of(run: Run, time: float) -> Decision | None:
+    """Return the last decision that there was at a time."""
+    return next((decision for until, decision in run.before if until > time), run.last)
+
+
+def _row(decision: Decision | None, purpose: str, number: int) -> Any:
+    """Return what a decision says of a step, its dry run or its rollback."""
+    if decision is None:
         return None
-    state = run.last.state
+    state = decision.state
     rows: Any = {"execute": state.steps, "dry_run": state.dry_runs, "rollback": state.rollbacks}[purpose]
     return next((row for row in rows if row.number == number), None)
 
