@@ -24,7 +24,7 @@ parts: setup ## build the local Kubernetes control plane, unless it is in the ca
 	@$(BIN)/python -m kubernaut.local
 
 test: lint parts ## all of lint, then every test on real parts
-	$(BIN)/python -m pytest
+	$(BIN)/python -m tests
 
 mutants: setup ## change the deciding code in small ways and see a test fail for each; hours, or MODULE=scheduler/graph.py
 	@$(BIN)/python -m tests.mutation $(MODULE)
