@@ -268,3 +268,14 @@ def test_a_new_object_that_is_going_already_is_recorded_like_any_other() -> None
         run.state.definition_sequence,
         run.state.spec_hash,
     )
+
+
+def test_a_run_that_had_ended_lets_go_of_what_was_put_on_too_late() -> None:
+    """A bridge put the finalizer on after the end was recorded, and died: the deletion is not held up."""
+    run = Run(a_workflow())
+    run.end(1)
+    assert ("completed", False) == (run.state.phase, run.state.held)
+
+    run.take(definition_of(a_workflow(version=500, metadata=GOING)))
+
+    assert ("completed", True, (ReleaseWorkflow(),)) == (run.state.phase, run.state.deleting, run.last.commands)

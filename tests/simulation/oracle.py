@@ -92,6 +92,8 @@ class Oracle:
         """Uids of the objects that decisions command to delete."""
         self._leaving: set[str] = set()
         """Uids of objects that somebody has deleted."""
+        self._holders: dict[str, str] = {}
+        """By the uid of a workflow that carries our finalizer: who put it on when it was no longer wanted, if so."""
         self._floors = Floors()
         self.swept = 0
         """Wake-ups that the sweep sent."""
@@ -137,6 +139,11 @@ class Oracle:
         if write.what == "DELETED":
             run.exists = False
             return
+        if FINALIZER not in (meta.get("finalizers") or ()):
+            self._holders.pop(meta["uid"], None)
+        elif meta["uid"] not in self._holders:
+            over = run.last is not None and not run.last.state.held
+            self._holders[meta["uid"]] = write.by if over else ""
         shown = (write.body.get("status") or {}).get("sequence", 0)
         if shown < run.shown:
             self._world.broken("G7", f"the status of {run.name} goes back from {run.shown} to {shown}")
@@ -349,13 +356,22 @@ class Oracle:
         if self.in_flight(uid):
             yield f"G8: {[each['metadata']['name'] for each in self.in_flight(uid)]} have not ended"
 
+    def _is_left(self, meta: Object) -> bool:
+        """Whether a bridge put our finalizer on too late, when another had its message acknowledged, and then it died.
+
+        Nobody has been told to take it off. It comes off when somebody, or the time to live, deletes the workflow.
+        """
+        holder = self._holders.get(meta["uid"], "")
+        alive = {process.name for process in self._world.processes.values()}
+        return bool(holder) and holder not in alive and "deletionTimestamp" not in meta
+
     def _left_over(self) -> Iterator[str]:
         for key, body in self._world.cluster.objects.items():
             meta = body["metadata"]
             if key[0] == EXECUTIONS.plural and not self.runs[body["spec"]["workflowExecutionRef"]["uid"]].exists:
                 yield f"garbage: {key[2]} is still there, and its workflow is gone"
             if key[0] in {WORKFLOWS.plural, EXECUTIONS.plural}:
-                if FINALIZER in (meta.get("finalizers") or ()):
+                if FINALIZER in (meta.get("finalizers") or ()) and not self._is_left(meta):
                     yield f"finalizer: {key[2]} is still held"
                 if "deletionTimestamp" in meta:
                     yield f"finalizer: {key[2]} is being deleted and does not go"
