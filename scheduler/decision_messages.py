@@ -24,19 +24,7 @@ _DECISION: Final = TYPE_OF[Decision]
 
 def decision_event(decision: Decision) -> Event:
     """Return the message of a decision of a run."""
-    data = encode(decision)
-    uid = decision.workflow.uid
-    identity = f"{uid}/{decision.version}-{digest(data.decode(), characters=12)}"
-    return Event(
-        subject=subjects.decision(uid),
-        id=identity,
-        type=_DECISION,
-        source=SOURCE,
-        data=data,
-        correlation_id=decision.correlation_id,
-        causation_id=decision.causes[0].id if decision.causes else "",
-        traceparent=traceparent(uid, identity),
-    )
+    return _event(decision, about=decision.workflow.uid, correlation_id=decision.correlation_id)
 
 
 def decode_decision(stored: Stored) -> Decision:
@@ -57,17 +45,21 @@ def decode_decision(stored: Stored) -> Decision:
 
 def queue_event(decision: QueueDecided) -> Event:
     """Return the message of a decision of the queue of runs."""
+    return _event(decision, about=subjects.QUEUE, correlation_id=subjects.QUEUE)
+
+
+def _event(decision: Decision | QueueDecided, *, about: str, correlation_id: str) -> Event:
     data = encode(decision)
-    identity = f"{subjects.QUEUE}/{decision.version}-{digest(data.decode(), characters=12)}"
+    identity = f"{about}/{decision.version}-{digest(data.decode(), characters=12)}"
     return Event(
-        subject=QUEUE_SUBJECT,
+        subject=subjects.decision(about),
         id=identity,
-        type=TYPE_OF[QueueDecided],
+        type=TYPE_OF[type(decision)],
         source=SOURCE,
         data=data,
-        correlation_id=subjects.QUEUE,
+        correlation_id=correlation_id,
         causation_id=decision.causes[0].id if decision.causes else "",
-        traceparent=traceparent(subjects.QUEUE, identity),
+        traceparent=traceparent(about, identity),
     )
 
 

@@ -9,6 +9,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from auditor.store import PostgresStore
+from runtime.errors import UnavailableError
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -27,3 +30,15 @@ async def an_empty_database(server_url: str, purpose: str) -> AsyncIterator[str]
     finally:
         await server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         await server.close()
+
+
+async def complaint(login: str) -> str:
+    """What an auditor that starts now waits for; nothing when it is content."""
+    store = PostgresStore(login)
+    try:
+        await store.tend()
+    except UnavailableError as error:
+        return str(error)
+    finally:
+        await store.close()
+    return ""

@@ -12,13 +12,13 @@ import pytest_asyncio
 
 from auditor.migrations import migrate
 from auditor.roles import ROLES, set_up
-from auditor.store import PostgresStore
 from kubernaut.local.ports import PortPool
 from kubernaut.local.postgres import NAME, PostgresServer
 from kubernaut.local.supervisor import Supervisor
 from runtime.errors import UnavailableError
 from tests.auditor.running import until
 from tests.database_roles.conftest import Prepared, at, run, write_passwords
+from tests.databases import complaint
 from tests.relay import AtStatement, a_relay
 
 if TYPE_CHECKING:
@@ -94,18 +94,6 @@ async def rows(address: str, query: str) -> list[str]:
 async def state(database: Prepared) -> list[str]:
     """All that the set-up makes."""
     return [*await rows(database.admin, _LOGINS), *await rows(database.admin, _RIGHTS)]
-
-
-async def complaint(login: str) -> str:
-    """What an auditor that starts now waits for; nothing when it is content."""
-    store = PostgresStore(login)
-    try:
-        await store.tend()
-    except UnavailableError as error:
-        return str(error)
-    finally:
-        await store.close()
-    return ""
 
 
 async def test_wherever_it_is_cut_the_next_run_ends_in_the_same_state(server: Roles) -> None:

@@ -11,9 +11,8 @@ import pytest
 
 from auditor.migrations import migrate
 from auditor.sql_files import migrations
-from auditor.store import PostgresStore
 from runtime.errors import UnavailableError
-from tests.databases import an_empty_database
+from tests.databases import an_empty_database, complaint
 from tests.relay import AtStatement, a_relay
 
 if TYPE_CHECKING:
@@ -52,17 +51,6 @@ class Database:
             return 0
         return int(await self._connection.fetchval("SELECT count(*) FROM audit_migration"))
 
-    async def complaint(self) -> str:
-        """What an auditor that starts now waits for; nothing when it is content."""
-        store = PostgresStore(self.address)
-        try:
-            await store.tend()
-        except UnavailableError as error:
-            return str(error)
-        finally:
-            await store.close()
-        return ""
-
 
 @asynccontextmanager
 async def a_database(server_url: str) -> AsyncIterator[Database]:
@@ -91,7 +79,7 @@ async def test_it_is_cut_at_every_statement_of_every_migration_and_ends_in_the_s
         await migrate(undisturbed.address)
         waited, deaths, number, applied = list[str](), [0] * (len(NAMES) + 1), 0, 0
         while await is_cut(database, number):
-            waited.append(await database.complaint())
+            waited.append(await complaint(database.address))
             deaths[applied] += 1
             before, applied = applied, await database.applied()
             number = number + 1 if applied == before else 0
