@@ -13,7 +13,7 @@ import msgspec
 
 from runtime import continuity, metrics
 from runtime.continuity import AuditGap, Halt, Record, Seen, Witness
-from runtime.errors import KubernautError, NotFoundError, RefusedError, UnavailableError
+from runtime.errors import ConflictError, KubernautError, NotFoundError, RefusedError, UnavailableError
 from runtime.nats_api import raise_for_error
 from runtime.nats_headers import to_block
 from runtime.nats_stored import from_api
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _NOT_LOOKED: Final = "what the broker holds was not looked at yet"
 _WAIT_SECONDS: Final = 3.0
 _NONE: Final = Record(created="")
+_WRONG_LAST: Final = {"10071", "10164"}
+"""How JetStream says that somebody has written since."""
 T = TypeVar("T")
 
 
@@ -238,14 +240,40 @@ async def remember(connection: Connection, name: str, value: Any, sequence: int 
 
     Somebody else's newer one stays. Raises UnavailableError, without a `sequence` also for what was not stored.
     """
+    answer = await _send(connection, name, value, sequence)
+    if sequence is None:
+        try:
+            raise_for_error(answer, f"a note of {name}")
+        except RefusedError as error:
+            raise UnavailableError(str(error)) from error
+
+
+async def remember_after(connection: Connection, name: str, value: Any, sequence: int) -> int:
+    """Remember one as `remember` does with a `sequence`, and return its own.
+
+    Raises ConflictError when somebody has written since, and UnavailableError.
+    """
+    answer = await _send(connection, name, value, sequence)
+    try:
+        raise_for_error(answer, f"a note of {name}")
+    except RefusedError as error:
+        if error.reason in _WRONG_LAST:
+            raise ConflictError(str(error)) from error
+        raise UnavailableError(str(error)) from error
+    return msgspec.json.decode(answer, type=_Taken).seq
+
+
+async def _send(connection: Connection, name: str, value: Any, sequence: int | None) -> bytes:
     expected = {} if sequence is None else {"Nats-Expected-Last-Subject-Sequence": str(sequence)}
     headers = to_block(expected) if expected else b""
     reply = await connection.request(continuity.key(name), msgspec.json.encode(value), headers=headers)
-    if sequence is None:
-        try:
-            raise_for_error(reply.data, f"a note of {name}")
-        except RefusedError as error:
-            raise UnavailableError(str(error)) from error
+    return reply.data
+
+
+class _Taken(msgspec.Struct, frozen=True):
+    """What JetStream answers to a message that it stored."""
+
+    seq: int
 
 
 class _State(msgspec.Struct):

@@ -16,12 +16,10 @@ from kubernaut.install_streams import install_streams, stream_config
 from kubernaut.install_vouch import note_of, record_of
 from kubernaut.operation_facts import event as fact
 from kubernaut.operation_facts import me
-from runtime.continuity import GUARDED, Record, key
-from runtime.errors import ConflictError, NotFoundError, RefusedError, UnavailableError
+from runtime.continuity import GUARDED, Record
+from runtime.errors import ConflictError, NotFoundError
 from runtime.kinds import WORKFLOWS
-from runtime.nats_api import raise_for_error
-from runtime.nats_continuity import remember, seen_in
-from runtime.nats_headers import to_block
+from runtime.nats_continuity import remember, remember_after, seen_in
 from runtime.nats_publish import Publisher
 from runtime.nats_stored import from_api
 from schemas.messages import LossAccepted
@@ -39,14 +37,6 @@ GAP: Final = 1000
 _CLAIMS: Final = ("floor", "shard", "scope")
 """What a watcher says of everything else in the log; it is not so any more."""
 RECOVERED: Final = "recovered"
-_WRONG_LAST: Final = {"10071", "10164"}
-"""How JetStream says that somebody has written since."""
-
-
-class _Taken(msgspec.Struct, frozen=True):
-    """What JetStream answers to a message that it stored."""
-
-    seq: int
 
 
 async def renew(connection: Connection, cluster: Cluster, found: Found) -> list[str]:
@@ -113,15 +103,10 @@ async def _claim(connection: Connection, found: Found) -> int:
 
 async def _note(connection: Connection, record: Record, after: int) -> int:
     """Remember a record of the log if the newest is still the one at sequence `after`; return its own sequence."""
-    headers = to_block({"Nats-Expected-Last-Subject-Sequence": str(after)})
-    reply = await connection.request(key(LOG.name), msgspec.json.encode(record), headers=headers)
     try:
-        raise_for_error(reply.data, f"a note of {LOG.name}")
-    except RefusedError as error:
-        if error.reason not in _WRONG_LAST:
-            raise UnavailableError(str(error)) from error
+        return await remember_after(connection, LOG.name, record, after)
+    except ConflictError as error:
         raise _other() from error
-    return msgspec.json.decode(reply.data, type=_Taken).seq
 
 
 def _other() -> ConflictError:
