@@ -228,9 +228,15 @@ def end_step(draft: Draft, number: int, why: str, message: str = "") -> None:
     step = draft.step(number)
     if step.ending != "skipped":
         draft.put(replace(step, ending=why, error=message))
-    last = draft.get("closing") in {"failed", "cancelled"} and draft.get("closing_reason") in {RUN_OVER, "cancelled"}
-    if commanding.end(draft, step, "execute", last=last):
+    if commanding.end(draft, step, "execute", last=_nothing_follows(draft)):
         ended_by_command(draft, number)
+
+
+def _nothing_follows(draft: Draft) -> bool:
+    """Whether nothing is started any more after what is in flight, not even by a rollback on demand."""
+    closing, reason = draft.get("closing"), draft.get("closing_reason")
+    for_good = reason == RUN_OVER and draft.plan.strategy.rollback_strategy == "none"
+    return closing == "cancelled" or (closing == "failed" and for_good)
 
 
 def ended_by_command(draft: Draft, number: int) -> None:

@@ -125,8 +125,10 @@ def test_of_the_last_step_and_the_run_at_the_same_moment_the_run_is_named() -> N
     """Its time was cut to that of the run."""
     run = Run(a_workflow(a_step(1, timeout="5m"), executionStrategy={"workflowTimeout": "60s"}))
     assert run.state.timers["step:1"] == run.state.timers["workflow"]
+    run.see(1)
 
     run.wait_for("workflow")
+    run.see(1, deleted=True)
 
     step = run.state.steps[0]
     assert "the run took longer than its workflowTimeout of 1m" == run.state.failure_reason
@@ -275,6 +277,30 @@ def test_an_execution_that_nobody_has_seen_is_waited_for_for_two_minutes() -> No
 
     assert ("executing", 1, 120_000) == waits
     assert ({1: "failed", 2: "skipped"}, 1) == (run.phases(), run.state.steps[0].abandoned)
+
+
+def test_a_run_whose_time_is_over_waits_for_an_execution_that_nobody_has_seen() -> None:
+    """Were it to end at once, the rollback that a person may ask for would begin beside what shows up late (G6)."""
+    run = Run(
+        a_workflow(
+            a_step(1, **UNDO),
+            a_step(2, after=(1,), timeout="1h"),
+            executionStrategy={"rollbackStrategy": "manual", "workflowTimeout": "60s"},
+        )
+    )
+    run.end(1)
+    run.wait_for("workflow")
+    waits = (run.state.phase, run.state.in_flight, run.state.timers["step:2"] - run.last.now)
+
+    run.see(2)
+    shown = (run.state.phase, run.state.in_flight, run.state.timers)
+    run.see(2, deleted=True)
+    run.ask(rollback={"reason": "as it was"})
+
+    assert ("executing", 1, 120_000) == waits
+    assert ("executing", 1, {}) == shown
+    assert ["execution-2-1"] == [delete.uid for delete in run.deletes()]
+    assert ("rolling_back", 1) == (run.state.phase, run.state.in_flight)
 
 
 def test_every_attempt_that_was_given_up_unseen_is_deleted_should_it_show_up() -> None:

@@ -274,11 +274,12 @@ def test_an_attempt_begins_when_it_is_commanded() -> None:
 @pytest.mark.parametrize(
     ("how", "waits"),
     [
-        pytest.param("stop for a failure, then skip", True, id="a retry may still begin after it"),
+        pytest.param("stop for a failure and skip", True, id="a retry may still begin after it"),
         pytest.param("cancel with rollback", True, id="rollbacks begin after it"),
         pytest.param("cancel with terminate", False, id="nothing begins after it"),
-        pytest.param("run over, rolled back", True, id="the time is over, and rollbacks begin"),
-        pytest.param("run over, failed", False, id="the time is over, and nothing begins"),
+        pytest.param("run over, automatic", True, id="the time is over, and rollbacks begin"),
+        pytest.param("run over, manual", True, id="the time is over, and a person may ask for rollbacks"),
+        pytest.param("run over, none", False, id="the time is over, and nothing begins"),
     ],
 )
 def test_an_execution_that_nobody_has_seen_is_waited_for_where_anything_begins_after_it(
@@ -286,7 +287,8 @@ def test_an_execution_that_nobody_has_seen_is_waited_for_where_anything_begins_a
     waits: bool,  # noqa: FBT001
 ) -> None:
     """It may be there all the same, and the limit must hold in the cluster."""
-    strategy = {"workflowTimeout": "60s", "rollbackStrategy": "automatic" if how.endswith("rolled back") else "manual"}
+    rollback = how.partition(", ")[2] or "manual"
+    strategy = {"workflowTimeout": "60s", "rollbackStrategy": rollback}
     run = Run(a_workflow(a_step(1), a_step(2), executionStrategy=strategy))
     if how.startswith("stop"):
         run.fail(1)
