@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tests.chaos.journal import Change
 
 _WATCHED: Final = frozenset({EXECUTIONS.plural, WORKFLOWS.plural, "events"})
+_READS: Final = frozenset({"get", "list", "watch"})
 _SAMPLE_SECONDS: Final = 1.0
 _SAMPLE: Final = re.compile(r"^([a-z_]+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
@@ -91,7 +92,9 @@ class Eyes:
             for line in log:
                 entry = json.loads(line)
                 target = entry.get("objectRef", {})
-                if entry["stage"] == "ResponseComplete" and target.get("resource") in _WATCHED:
+                if entry["verb"] in _READS or entry["stage"] != "ResponseComplete":
+                    continue
+                if target.get("resource") in _WATCHED:
                     code = entry.get("responseStatus", {}).get("code")
                     found.append(f"{entry['verb']} {target['resource']} {target.get('name', '')} {code}")
         return found
