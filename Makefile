@@ -1,6 +1,6 @@
 # One command a duty. Every path is relative to this folder, so `make -C elsewhere/kubernaut-workflow demo` works too.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo parts test lint mutants simulate chaos crashes load bench image scan secrets generate kustomize lock clean
+.PHONY: help setup demo parts test lint mutants simulate chaos outages crashes load bench image scan secrets generate kustomize lock clean
 
 BIN := .venv/bin
 
@@ -36,6 +36,9 @@ simulate: setup ## run the services simulated, SEEDS times, with everything goin
 MINUTES ?= 10
 chaos: setup parts ## kill, freeze and restart the real processes for MINUTES minutes, and judge what is left
 	$(BIN)/python -m tests.chaos --minutes $(MINUTES)
+
+outages: setup parts ## a part is away or stands still for up to ten minutes, in the middle of fifty runs
+	$(BIN)/python -m tests.e2e.outages
 
 crashes: setup parts ## let a service die at every effect, before it, after it, and with the answer lost
 	$(BIN)/python -m tests.failpoints

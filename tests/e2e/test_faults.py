@@ -8,27 +8,13 @@ import pytest
 
 from kubernaut.local.kubernetes import API_SERVER
 from kubernaut.local.stack import StackOptions
+from tests.e2e.fifty import fifty_runs
 from tests.e2e.system import a_world
-from tests.e2e.world import SERVICES, World, a_workflow, assert_each_step_once, ten_steps, until
+from tests.e2e.world import SERVICES, World, a_workflow, assert_each_step_once, ten_steps
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="session")]
 
-RUNS = 50
 PARTS = ("nats", "postgres", API_SERVER)
-
-
-async def fifty_runs(world: World, prefix: str, take: str) -> list[str]:
-    """Apply fifty ten-step graphs whose steps take a while; return when they are well under way."""
-    names = await world.apply(
-        *(a_workflow(f"{prefix}-{n}", ten_steps(), simulate={"all-steps": f"take:{take}"}) for n in range(RUNS))
-    )
-
-    async def under_way() -> bool:
-        statuses = await world.statuses()
-        return sum(statuses.get(name, {}).get("currentStep", 0) > 1 for name in names) >= RUNS // 2
-
-    await until(under_way, "half of the runs are past their first step", 120)
-    return names
 
 
 @pytest.mark.parametrize("service", SERVICES)

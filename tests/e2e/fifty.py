@@ -1,0 +1,23 @@
+"""Fifty ten-step runs, to be disturbed in the middle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.e2e.world import World, a_workflow, ten_steps, until
+
+RUNS = 50
+
+
+async def fifty_runs(world: World, prefix: str, take: str, **spec: Any) -> list[str]:
+    """Apply fifty ten-step graphs whose steps take a while; return when they are well under way."""
+    names = await world.apply(
+        *(a_workflow(f"{prefix}-{n}", ten_steps(), simulate={"all-steps": f"take:{take}"}, **spec) for n in range(RUNS))
+    )
+
+    async def under_way() -> bool:
+        statuses = await world.statuses()
+        return sum(statuses.get(name, {}).get("currentStep", 0) > 1 for name in names) >= RUNS // 2
+
+    await until(under_way, "half of the runs are past their first step", 120)
+    return names
