@@ -17,7 +17,7 @@ async def fifty_runs(world: World, prefix: str, take: str, **spec: Any) -> list[
 
     async def under_way() -> bool:
         statuses = await world.statuses()
-        return sum(statuses.get(name, {}).get("currentStep", 0) > 1 for name in names) >= RUNS // 2
+        return bool(sum(statuses.get(name, {}).get("currentStep", 0) > 1 for name in names) >= RUNS // 2)
 
     await until(under_way, "half of the runs are past their first step", 120)
     return names
