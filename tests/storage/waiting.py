@@ -1,12 +1,28 @@
-"""Waiting for the audit to hold the log as it is now, whatever was lost before."""
+"""Waiting for runs to be under way, and for the audit to hold the log as it is now, whatever was lost before."""
 
 from __future__ import annotations
 
 import msgspec
 
 from schemas.subjects import LOG
-from tests.e2e.world import World, until
+from tests.e2e.world import World, a_workflow, ten_steps, until
 from tests.nats_server import administrator
+
+RUNS = 4
+
+
+async def under_way(world: World, prefix: str) -> list[str]:
+    """Apply a few runs whose steps take a while; return when each is past its first step."""
+    names = await world.apply(
+        *(a_workflow(f"{prefix}-{n}", ten_steps(), simulate={"all-steps": "take:2s"}) for n in range(RUNS))
+    )
+
+    async def past_the_first() -> bool:
+        statuses = await world.statuses()
+        return all(statuses.get(name, {}).get("currentStep", 0) > 1 for name in names)
+
+    await until(past_the_first, "every run is past its first step", 120)
+    return names
 
 
 async def the_audit_holds_the_log(world: World) -> None:
