@@ -235,8 +235,8 @@ async def test_a_later_sweep_reads_only_what_is_new() -> None:
     read: list[int] = []
 
     class Watched(FakeLog):
-        async def scan(self, stream, subject, *, last_per_subject=False, start=1):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-            async for stored in super().scan(stream, subject, last_per_subject=last_per_subject, start=start):
+        async def scan(self, stream, subject, *, headers_only=False, **more):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN003, ANN202
+            async for stored in super().scan(stream, subject, headers_only=headers_only, **more):
                 read.append(stored.sequence)
                 yield stored
 
@@ -272,6 +272,31 @@ def test_the_sweep_goes_on_when_the_log_was_away() -> None:
     expected, sent = virtual.run(scenario())
 
     assert expected == sent
+
+
+def test_a_wake_up_that_was_lost_costs_a_run_no_more_than_35_seconds() -> None:
+    """(F43) Wherever between two rounds its time is."""
+
+    async def scenario() -> dict[str, int]:
+        log = FakeLog()
+        now = await log.now()
+        for seconds in range(60):
+            at = now + 1000 * seconds
+            await log.publish(a_decision(f"run-{seconds}", timers={"phase": at}))
+        task = asyncio.create_task(Sweeper(FakeLog(log.broker), LOGGER).run())
+        await asyncio.sleep(4.5 * EVERY_SECONDS)
+        task.cancel()
+        late: dict[str, int] = {}
+        for message in log.stored(subjects.TIMERS_DUE, TIMER_STREAM.name):
+            due = decode(TYPE_OF[TimerDue], message.data)
+            assert isinstance(due, TimerDue)
+            late.setdefault(due.workflow_uid, message.time_ms - due.due_at)
+        return late
+
+    late = virtual.run(scenario())
+
+    assert {f"run-{seconds}" for seconds in range(60)} == late.keys()
+    assert GRACE_MS <= min(late.values()) < max(late.values()) <= 35_000
 
 
 def test_more_runs_than_are_remembered_are_all_woken() -> None:
