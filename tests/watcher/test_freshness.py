@@ -87,7 +87,8 @@ async def a_world(intervals: Intervals = NO_RESYNC) -> AsyncIterator[World]:
 
 
 def test_a_frozen_watch_is_found_healed_and_given_up_and_then_the_view_is_not_ready() -> None:
-    """The first miss heals, the second takes a new watch, the third is the view's to answer for; a thaw ends it."""
+    """(F13) Within three minutes a miss heals, a second takes a new watch, a third is the view's to answer for."""
+    assert ONE_CHECK < 3 * MINUTE
 
     async def play() -> None:
         async with a_world() as world:
