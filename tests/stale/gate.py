@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     """From an event of a watch and its line to the lines that get through."""
     Refuse = Callable[[web.Request], web.Response | None]
 
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _ALONG = ("Accept", "Accept-Encoding", "Authorization", "Content-Type", "User-Agent")
 
 
@@ -62,6 +63,11 @@ class Asked:
     status: int = 0
     """What was answered; 0 while nothing is, or when the answer was kept back."""
 
+    @property
+    def wrote(self) -> bool:
+        """Whether it asked to change something, and was told that this is done."""
+        return self.method in WRITES and 200 <= self.status < 300
+
 
 @dataclass
 class Faults:
@@ -72,8 +78,8 @@ class Faults:
     loses: Callable[[web.Request], bool] | None = None
     """Whether a request gets through and its answer does not."""
     edit: Edit | None = None
-    silent: bool = False
-    """Watches stay open and nothing comes out of them."""
+    silent: frozenset[asyncio.Transport] = frozenset()
+    """Watches that stay open and out of which nothing comes."""
 
 
 class Gate:
@@ -106,8 +112,8 @@ class Gate:
         self._speaks.set()
 
     def silence(self) -> None:
-        """Let the watches stay open and tell nothing."""
-        self.faults.silent = True
+        """Let the watches that go through it now stay open and tell nothing; new ones are well."""
+        self.faults.silent = frozenset(self._watches)
         self._speaks.clear()
 
     def cut_watches(self) -> None:
@@ -180,14 +186,14 @@ class Gate:
             while chunk := await answer.content.readany():
                 *lines, held = (held + chunk).split(b"\n")
                 for line in lines:
+                    if transport in self.faults.silent:
+                        await self._speaks.wait()
                     await self._line(response, line + b"\n")
         finally:
             self._watches.remove(transport)
         return response
 
     async def _line(self, response: web.StreamResponse, line: bytes) -> None:
-        if self.faults.silent:
-            await self._speaks.wait()
         edit = self.faults.edit
         for each in [line] if edit is None else edit(json.loads(line), line):
             await response.write(each)

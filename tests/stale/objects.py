@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import aiohttp
+import yaml
+
 from runtime.errors import NotFoundError
 from runtime.kinds import EXECUTIONS
 from tests.e2e.world import NAMESPACE, a_workflow, assert_each_step_once, ten_steps, until
@@ -11,7 +14,7 @@ from tests.stale.staleness import PATIENCE
 from tests.watcher.builders import an_execution
 
 if TYPE_CHECKING:
-    from runtime.ports import Object
+    from runtime.ports import Object, Resource
     from tests.stale.staleness import Staleness
 
 
@@ -20,7 +23,7 @@ async def an_object(stale: Staleness, name: str) -> str:
     made = await stale.world.cluster.create(EXECUTIONS, NAMESPACE, an_execution(name, NAMESPACE, workflow_uid=name))
 
     async def ended() -> bool:
-        return (await read(stale, name)).get("status", {}).get("phase") == "completed"
+        return bool((await read(stale, name)).get("status", {}).get("phase") == "completed")
 
     await until(ended, f"{name} has ended", PATIENCE)
     await stale.log_is_true()
@@ -51,6 +54,20 @@ async def delete(stale: Staleness, name: str, uid: str) -> None:
         return False
 
     await until(gone, f"{name} is gone", PATIENCE)
+
+
+async def delete_in_the_foreground(stale: Staleness, resource: Resource, name: str, uid: str) -> None:
+    """Delete an object so that it goes after all that it owns, as `kubectl delete --cascade=foreground` does."""
+    kubeconfig = stale.world.stack.kubeconfig
+    assert kubeconfig is not None
+    token = yaml.safe_load(kubeconfig.read_text())["users"][0]["user"]["token"]
+    path = f"/apis/{resource.group}/{resource.version}/namespaces/{NAMESPACE}/{resource.plural}/{name}"
+    options = {"propagationPolicy": "Foreground", "preconditions": {"uid": uid}}
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session,
+        session.delete(stale.first.url + path, json=options, ssl=stale.first.trust) as answer,
+    ):
+        assert answer.ok, await answer.text()
 
 
 async def runs(stale: Staleness, prefix: str, count: int, take: str = "1s") -> list[str]:

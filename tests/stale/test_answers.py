@@ -16,8 +16,11 @@ from kubernaut.local.services import EXECUTOR_BRIDGE, WATCHER
 from runtime.errors import KubernautError, NotFoundError
 from runtime.kinds import EXECUTIONS, WORKFLOWS
 from runtime.ports import Resource
+from schemas.names import FINALIZER
+from schemas.workflow_status import TERMINAL_PHASES
 from tests.e2e.world import NAMESPACE, a_step, a_workflow, ten_steps, until
-from tests.stale.objects import all_end_well, runs
+from tests.stale.gate import WRITES
+from tests.stale.objects import all_end_well, delete_in_the_foreground, runs
 from tests.stale.staleness import PATIENCE
 
 if TYPE_CHECKING:
@@ -37,7 +40,6 @@ BAD_ANSWERS = (
     (500, '{"kind":"Status","code":500,"message":"etcdserver: request timed out"}', "application/json"),
     (503, "", "text/plain"),
 )
-WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 async def asked(gate: Gate, since: float, times: int) -> None:
@@ -66,11 +68,12 @@ async def test_an_api_server_that_answers_nonsense_is_asked_a_few_times_a_minute
     await stale.is_unready("watcher", "[-]kubernetes/")
     await stale.is_unready("executor_bridge", "[-]kubernetes")
     minutes = (time.monotonic() - began) / 60
-    by_the_watcher = len(stale.watching.since(began))
+    by_the_watcher, by_the_bridge = (len(gate.since(began)) for gate in (stale.watching, stale.writing))
     for gate in stale.gates.values():
         gate.heal()
 
     assert by_the_watcher <= 2 * (6 + 10 * minutes)
+    assert by_the_bridge <= len(names) * (10 + 70 * minutes)
     await all_end_well(stale, names)
     await stale.is_ready("watcher")
     await stale.is_ready("executor_bridge")
@@ -260,11 +263,42 @@ async def test_a_namespace_that_is_deleted_in_mid_run_goes(stale: Staleness) -> 
         return False
 
     await until(gone, "the namespace is gone", 2 * PATIENCE)
-    seen = await stale.log_is_true()
-    assert seen[uid][-1][1]
+    assert await written_down(stale, uid) in {"cancelled", "failed"}  # what is deleted first is not for us to say
 
-    async def written_down() -> bool:
+
+async def test_a_workflow_that_is_deleted_in_the_foreground_in_mid_run_goes(stale: Staleness) -> None:
+    """(F26) It waits for all that it owns, of which we hold what must not be done twice; the run ends as cancelled."""
+    name = "in-the-foreground"
+    steps = [*ten_steps(), a_step(11, action="custom", parameters={"actionType": "probe", "config": {}})]
+    await stale.world.apply(a_workflow(name, steps, simulate={"all-steps": "take:2s", "step-11": "hang"}))
+    uid = (await stale.world.get(name))["metadata"]["uid"]
+
+    async def under_way() -> bool:
+        executions = {each["metadata"]["name"]: each for each in await stale.world.all_of(EXECUTIONS)}
+        held = executions.get(f"{name}-step-11", {}).get("metadata", {}).get("finalizers", [])
+        return f"{name}-step-2" in executions and FINALIZER in held
+
+    await until(under_way, "the run is past its first step, and one is held", PATIENCE)
+    await delete_in_the_foreground(stale, WORKFLOWS, name, uid)
+
+    async def gone() -> bool:
+        left = await stale.world.all_of(WORKFLOWS) + await stale.world.all_of(EXECUTIONS)
+        return not [each for each in left if each["metadata"]["name"].startswith(name)]
+
+    await until(gone, "the workflow and its executions are gone", 2 * PATIENCE)
+    assert "cancelled" == await written_down(stale, uid)
+    assert {1} == set(stale.world.creations([name]).values())
+
+
+async def written_down(stale: Staleness, uid: str) -> str:
+    """Wait for the tombstone in the log and for the final row of the audit; return how the run ended."""
+    assert (await stale.log_is_true())[uid][-1][1]
+    found: list[str] = []
+
+    async def there() -> bool:
         query = "SELECT phase FROM workflow_run WHERE workflow_uid = $1"
-        return len(await stale.world.database.fetch(query, uid)) == 1
+        found[:] = [row["phase"] for row in await stale.world.database.fetch(query, uid)]
+        return bool(found) and found[0] in TERMINAL_PHASES
 
-    await until(written_down, "the audit has the final row", PATIENCE)
+    await until(there, "the audit has the final row", PATIENCE)
+    return found[0]

@@ -33,13 +33,15 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="session")]
 STOPPED_SECONDS = 12
 """Longer than a call of ours may take."""
+HANGING_SECONDS = 3
+"""Longer than the answer to a call takes."""
 
 
 async def hangs(gate: Gate, since: float) -> None:
-    """Wait until a request went through a gate and was not answered."""
+    """Wait until a request went through a gate and was not answered for a while."""
 
     async def unanswered() -> bool:
-        return any(each.status == 0 for each in gate.since(since))
+        return any(each.status == 0 and time.monotonic() - each.at > HANGING_SECONDS for each in gate.since(since))
 
     await until(unanswered, "a request waits for its answer", PATIENCE)
 
@@ -60,6 +62,7 @@ async def test_services_that_are_moved_to_a_server_that_stopped_in_the_past(
     await hangs(stale.watching, moved)
     await stale.is_unready("watcher", "[-]kubernetes/")
     seen = await stale.in_the_log()
+    assert [] == [each for each in stale.writing.since(moved) if each.wrote and ".kubernaut.io/" in each.path]
 
     stale.to_store.thaw()
     await all_end_well(stale, names)
