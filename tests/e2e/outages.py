@@ -17,12 +17,13 @@ import msgspec
 from kubernaut.local.claims import scratch
 from kubernaut.local.kubernetes import API_SERVER
 from kubernaut.local.stack import StackOptions
+from schemas.workflow_status import TERMINAL_PHASES
 from tests.e2e.fifty import fifty_runs
 from tests.e2e.system import a_world
 from tests.e2e.world import SERVICES, World, assert_each_step_once
 
-PATIENT: Final = {"workflowTimeout": "2h"}
-"""No run ends for its own time; its steps in flight have ended before anybody looks."""
+PATIENT: Final = "15m"
+"""Time that each step has: none is over because of an outage. A run has 20 minutes, which is more than the longest."""
 END_SECONDS: Final = 300.0
 WAVE_SECONDS: Final = 40.0
 """In which fifty runs end that nothing disturbs."""
@@ -52,7 +53,7 @@ async def one(world: World, outage: Outage) -> str:
     """Bring one about; what was seen. Raises AssertionError when a guarantee did not hold."""
     supervisor = world.stack.supervisor
     before = {name: supervisor[name].restarts for name in SERVICES}
-    names = await fifty_runs(world, str(outage), "2s", executionStrategy=PATIENT)
+    names = await fifty_runs(world, str(outage), "2s", timeout=PATIENT)
     stored = await world.messages_in_log()
     if outage.frozen:
         supervisor.pause(outage.part)
@@ -88,10 +89,16 @@ async def _work_goes_on(world: World, outage: Outage) -> list[str]:
     names = list[str]()
     until = time.monotonic() + outage.seconds - WAVE_SECONDS
     while time.monotonic() < until:
-        wave = await fifty_runs(world, f"{outage}-{len(names)}", "1s", executionStrategy=PATIENT)
+        wave = await fifty_runs(world, f"{outage}-{len(names)}", "1s", timeout=PATIENT)
         await world.all_end(wave, WAVE_SECONDS)
         names += wave
     return names
+
+
+async def _waiting(world: World) -> list[str]:
+    """What runs wait for that have not ended."""
+    statuses = (await world.statuses()).items()
+    return [f"{name}: {each.get('waitingFor')}" for name, each in statuses if each["phase"] not in TERMINAL_PHASES]
 
 
 async def run(outages: list[Outage]) -> bool:
@@ -104,7 +111,7 @@ async def run(outages: list[Outage]) -> bool:
                 try:
                     print(await one(world, outage), flush=True)
                 except AssertionError as error:
-                    print(f"{outage}: {error}", flush=True)
+                    print(f"{outage}: {error}", *await _waiting(world), sep="\n  ", flush=True)
                     held = False
     return held
 
