@@ -25,6 +25,7 @@ from schemas.names import (
 from schemas.workflow_status import TERMINAL_PHASES
 from tests.e2e.world import NAMESPACE, World, a_step, a_workflow, assert_each_step_once, ten_steps, until
 from tests.hostile.test_poison import pids
+from tests.loop_lag import loops_turn
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.asyncio(loop_scope="session")]
 
@@ -125,23 +126,24 @@ async def applied(world: World, number: int, body: Object) -> str:
 async def test_objects_of_every_hostile_kind_end_and_stop_nobody(attacked: World) -> None:
     """(F24) Huge, deep, wide, odd, bombs: what the API server takes ends, and what is sound beside it completes."""
     before, draw = pids(attacked), random.Random(SEED)  # noqa: S311 - a drawn test, not a secret
-    sound = await attacked.apply(*(a_workflow(f"sound-{n}", ten_steps()) for n in range(3)))
-    names = [await applied(attacked, number, make(draw)) for number, make in enumerate(HOSTILE.values())]
-    taken = {name: kind for name, kind in zip(names, HOSTILE, strict=True) if name}
+    async with loops_turn(attacked.stack.supervisor.members):
+        sound = await attacked.apply(*(a_workflow(f"sound-{n}", ten_steps()) for n in range(3)))
+        names = [await applied(attacked, number, make(draw)) for number, make in enumerate(HOSTILE.values())]
+        taken = {name: kind for name, kind in zip(names, HOSTILE, strict=True) if name}
 
-    statuses = await attacked.all_end(sound, 300)
+        statuses = await attacked.all_end(sound, 300)
 
-    async def ended() -> bool:
-        phases = {name: status.get("phase") for name, status in (await attacked.statuses()).items()}
-        return all(phases.get(name) in TERMINAL_PHASES for name in taken)
+        async def ended() -> bool:
+            phases = {name: status.get("phase") for name, status in (await attacked.statuses()).items()}
+            return all(phases.get(name) in TERMINAL_PHASES for name in taken)
 
-    try:
-        await until(ended, "everything hostile has ended", 300)
-    except AssertionError:
-        found = await attacked.statuses()
-        raise AssertionError(
-            {k: found.get(n, {}) for n, k in taken.items() if found.get(n, {}).get("phase") not in TERMINAL_PHASES}
-        ) from None
+        try:
+            await until(ended, "everything hostile has ended", 300)
+        except AssertionError:
+            found = await attacked.statuses()
+            raise AssertionError(
+                {k: found.get(n, {}) for n, k in taken.items() if found.get(n, {}).get("phase") not in TERMINAL_PHASES}
+            ) from None
     assert_each_step_once(attacked, sound, statuses)
     assert before == pids(attacked)
     assert len(taken) >= len(HOSTILE) // 2, taken
@@ -238,7 +240,7 @@ async def test_a_workflow_made_again_under_its_name_is_another_run(attacked: Wor
 
     async def completed() -> bool:
         found = await attacked.get("again")
-        return found["metadata"]["uid"] == uid and found.get("status", {}).get("phase") == "completed"
+        return bool(found["metadata"]["uid"] == uid and found.get("status", {}).get("phase") == "completed")
 
     await until(completed, "the second has completed", 120)
     owners = {
