@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from kubernaut.install_passed_over import filters_of, passed_over
 from kubernaut.install_vouch import HELP, refuse_if_lost, vouch
 from runtime.continuity import GUARDED
 from runtime.errors import NotFoundError, RefusedError, UnavailableError
@@ -97,8 +98,7 @@ def stream_changes(found: Config, wanted: Config) -> Config:
 
 def consumer_changes(found: Config, wanted: Config) -> Config:
     """Return what of `wanted` differs. Raises RefusedError that names every difference that would lose messages."""
-    one = found.get("filter_subject")
-    filters = {one} if one else set(found.get("filter_subjects") or ())
+    filters = filters_of(found)
     changes = {key: value for key, value in wanted.items() if key != "filter_subjects" and found.get(key) != value}
     losses = [f"{key} is {found.get(key)!r} and not {wanted[key]!r}" for key in _FIXED_OF_CONSUMER if key in changes]
     wanted_filters = set(wanted["filter_subjects"])
@@ -209,6 +209,7 @@ async def _install_consumer(connection: Connection, stream: str, wanted: Config)
     changes = consumer_changes(info["config"], wanted)
     if not changes:
         return []
+    _refuse(f"consumer {name}", await passed_over(connection, stream, info, wanted))
     config = info["config"] | changes
     if "filter_subjects" in changes:
         config.pop("filter_subject", None)
