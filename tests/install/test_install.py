@@ -16,7 +16,8 @@ from nats.js.errors import KeyNotFoundError
 
 from kubernaut.install import TERMINATED
 from kubernaut.install_streams import install_streams
-from schemas.subjects import CONSUMERS, LEARNED_STREAM, LOG, STREAMS
+from runtime.errors import RefusedError
+from schemas.subjects import CONSUMERS, LEARNED_STREAM, LOG, STREAMS, Consumer, watch_story
 from tests.eventually import eventually
 from tests.nats_server import administrator
 
@@ -91,6 +92,34 @@ async def test_a_destructive_difference_is_refused_and_nothing_is_changed(fresh_
         after = msgspec.json.decode(await connection.api(f"STREAM.INFO.{LOG.name}"))["config"]
     assert (1, theirs["subjects"]) == (code, after["subjects"])
     assert "theirs.>" in errors
+
+
+@pytest.mark.real
+async def test_a_consumer_that_is_past_what_it_was_to_read_is_named_and_left_as_it_is(fresh_nats: NatsServer) -> None:
+    """(F37) Where nothing was stored yet of what it is to read from now on, as with a newer version, it is changed."""
+    less = Consumer(stream=LOG.name, name="less", filters=("kubernaut.outcome.>",))
+    more = msgspec.structs.replace(less, filters=("kubernaut.outcome.>", "kubernaut.signal.>"))
+    everything = msgspec.structs.replace(less, filters=())
+    named = f"{LOG.name}.{less.name}"
+    async with administrator(fresh_nats.url) as connection, await nats.connect(fresh_nats.url) as client:
+        await install_streams(connection, consumers=(less,))
+        await connection.request("kubernaut.outcome.u1", b"{}")
+        reader = await client.jetstream().pull_subscribe_bind(less.name, stream=LOG.name)
+        await reader.fetch(1)  # and it is not acknowledged
+
+        done = await install_streams(connection, consumers=(more,))
+        await connection.request(watch_story("pods"), b"{}")
+        with pytest.raises(RefusedError, match="did not read >, and may be past messages"):
+            await install_streams(connection, consumers=(everything,))
+        config = msgspec.json.decode(await connection.api(f"CONSUMER.INFO.{named}"))["config"] | {"max_deliver": 1}
+        body = {"stream_name": LOG.name, "config": config, "action": "update"}
+        await connection.api(f"CONSUMER.CREATE.{named}", body)
+        with pytest.raises(RefusedError, match="may have given up on 1 messages"):
+            await install_streams(connection, consumers=(more,))
+
+        after = msgspec.json.decode(await connection.api(f"CONSUMER.INFO.{named}"))["config"]
+    assert [f"changed filter_subjects of consumer less of {LOG.name}"] == done
+    assert config == after
 
 
 @pytest.mark.real
