@@ -13,6 +13,7 @@ from runtime.errors import KubernautError, NotFoundError, UnavailableError
 from runtime.nats_connection import SILENT_SECONDS, Connection
 from runtime.nats_consumer import ConsumerConfig, consumer_fault
 from runtime.nats_continuity import Continuity, seen_in
+from runtime.nats_ends import Ends
 from runtime.nats_headers import status_of
 from runtime.nats_publish import Publisher
 from runtime.nats_pull import Puller
@@ -91,6 +92,7 @@ class NatsLog:
         self._health = health
         self._log = log
         self._direct: dict[str, bool] = {}
+        self._ends = Ends(self._end_of)
         self._consumers: tuple[Consumer, ...] = ()
         self._pullers: set[Puller] = set()
         self._wake = asyncio.Event()
@@ -116,7 +118,7 @@ class NatsLog:
     async def publish(self, event: Event, *, expect: int | None = None, expect_filter: str | None = None) -> Published:
         """See `Log.publish`."""
         published = await self._publisher.publish(event, expect, expect_filter)
-        self.continuity.saw(stream_of(event.subject), published.sequence)
+        self._saw(stream_of(event.subject), published.sequence)
         return published
 
     async def schedule(self, event: Event, *, at_ms: int, target: str) -> None:
@@ -163,7 +165,7 @@ class NatsLog:
         )
         async with contextlib.aclosing(found):
             async for stored in found:
-                yield stored
+                yield await self._ends.stored(stream, stored)
 
     async def acknowledged(self, consumer: Consumer) -> int:
         """See `Log.acknowledged`.
@@ -192,7 +194,7 @@ class NatsLog:
         try:
             while True:
                 delivery = await puller.next()
-                self.continuity.saw(consumer.stream, delivery.message.sequence)
+                self._saw(consumer.stream, delivery.message.sequence)
                 yield delivery if points is None else points.deliver(consumer.name, delivery)
         finally:
             puller.stop()
@@ -203,9 +205,10 @@ class NatsLog:
 
     async def _by_api(self, stream: str, wanted: dict[str, str | int]) -> Stored | None:
         try:
-            return from_api(stream, await self._connection.api(f"STREAM.MSG.GET.{stream}", wanted))
+            found = from_api(stream, await self._connection.api(f"STREAM.MSG.GET.{stream}", wanted))
         except NotFoundError:
             return None
+        return await self._ends.stored(stream, found)
 
     async def _directly(self, stream: str, wanted: dict[str, str | int]) -> Stored | None:
         """Read without base64 and without the API's queue.
@@ -220,7 +223,17 @@ class NatsLog:
             return None
         if status:
             raise UnavailableError(f"JetStream answered {subject} with {status} {what}")
-        return from_direct(stream, reply.headers, reply.data)
+        return await self._ends.stored(stream, from_direct(stream, reply.headers, reply.data))
+
+    async def _end_of(self, stream: str) -> int:
+        try:
+            return _INFOS.decode(await self._connection.api(f"STREAM.INFO.{stream}")).state.last_seq
+        except NotFoundError:
+            return 0
+
+    def _saw(self, stream: str, sequence: int) -> None:
+        self.continuity.saw(stream, sequence)
+        self._ends.saw(stream, sequence)
 
     def _connected_anew(self) -> None:
         self.continuity.unsure()
