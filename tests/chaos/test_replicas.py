@@ -57,6 +57,11 @@ class Replicas:
         for name in names[:many]:
             await self.eyes.stack.supervisor.wait_ready(name, PATIENCE)
 
+    async def kill_all_but_one(self) -> None:
+        """Kill (-9) every replica but the first of each service, at once and for good."""
+        names = [f"{service}-{n}" for service in SERVICES for n in range(2, MOST + 1)]
+        await asyncio.gather(*(self.eyes.stack.supervisor.kill(name, stay_down=True) for name in names))
+
     async def scale_all(self, many: int) -> None:
         """Let so many of every service run."""
         await asyncio.gather(*(self.scale(service, many) for service in SERVICES))
@@ -70,6 +75,19 @@ class Replicas:
         names = {body["metadata"]["name"] for body in bodies}
         self.names |= names
         return names
+
+    def under_way_of(self, names: set[str]) -> list[str]:
+        """Uids of those of these runs that have not ended."""
+        return [uid for uid, run in self.eyes.truth.runs.items() if run.name in names and not run.ended]
+
+    def usual_pause(self, uids: list[str], moment: float) -> float:
+        """Return the longest time until `moment` in which one of these runs made no progress."""
+        return max(longest_pause(self.eyes.progress[uid], moment) for uid in uids)
+
+    def stood_still(self, uids: list[str], since: float) -> list[float]:
+        """Return for how long each run made no progress after a moment; those that made none are left out."""
+        first = [min((at for at in self.eyes.progress[uid] if at > since), default=None) for uid in uids]
+        return [at - since for at in first if at is not None]
 
     def phases(self, names: set[str]) -> list[str]:
         """How these runs are."""
@@ -88,6 +106,12 @@ class Replicas:
             return found >= executions * len(names)
 
         await until(far, PATIENCE, f"{executions} executions each")
+
+    async def only_auditors_are_not_ready(self) -> bool:
+        """Whether that is so of all that run, by what each process says."""
+        names = {reason.partition(":")[0] for reason in await self.eyes.not_ready()}
+        running = {name for name in names if self.eyes.stack.supervisor[name].process.pid is not None}
+        return {name.partition("-")[0] for name in running} - {"postgres"} == {"auditor"}
 
     async def everything_is_told_once(self) -> Words:
         """All is read up; objects, log, events and audit agree; every step of every run was created exactly once."""
@@ -147,8 +171,8 @@ async def test_one_of_each_frozen_and_woken_does_nothing_twice(replicas: Replica
     for service in SERVICES:
         replicas.eyes.stack.supervisor.pause(service)
     frozen = time.monotonic()
-    usual = max(longest_pause(moments, frozen) for moments in replicas.eyes.progress.values())
-    held = [uid for uid, run in replicas.eyes.truth.runs.items() if run.name in names and not run.ended]
+    held = replicas.under_way_of(names)
+    usual = replicas.usual_pause(held, frozen)
     await asyncio.sleep(FROZEN_SECONDS)  # the fault itself
     for service in SERVICES:
         replicas.eyes.stack.supervisor.resume(service)
@@ -156,10 +180,10 @@ async def test_one_of_each_frozen_and_woken_does_nothing_twice(replicas: Replica
     more = await replicas.apply("woken", 10, take="0s")
     await replicas.end(more)
 
-    stood = {uid: min(at for at in replicas.eyes.progress[uid] if at > frozen) - frozen for uid in held}
-    LOGGER.info("the longest pause was %.1f s, before it %.1f s", max(stood.values()), usual)
-    assert len(held) >= 20
-    assert max(stood.values()) <= RESUMED_SECONDS + usual
+    stood = replicas.stood_still(held, frozen)
+    LOGGER.info("the longest pause was %.1f s, before it %.1f s", max(stood), usual)
+    assert len(held) == len(stood) >= 20
+    assert max(stood) <= RESUMED_SECONDS + usual
     words = await replicas.everything_is_told_once()
     assert words.ended == set(replicas.eyes.truth.runs)
     await the_counters_agree(replicas.eyes, words)
@@ -189,32 +213,46 @@ async def newer(eyes: Eyes, words: Words) -> int:
 
 
 async def test_replicas_come_and_go_while_runs_go_on(replicas: Replicas) -> None:
-    """None, four, one and three of each service (F54): all runs end, each step once; the one that stays takes over."""
+    """None, four, one and three of each service (F54): all runs end, each step once.
+
+    Three of four are killed, and whatever they held goes on with the one that stays, within 15 s.
+    """
     await replicas.scale_all(0)
     names = await replicas.apply("ebb", 20)
     await replicas.scale_all(MOST)
     await replicas.under_way(names, 2)
 
-    await replicas.scale_all(1)
-    ebbed, created = time.monotonic(), replicas.eyes.truth.executions
-    await until(lambda: replicas.eyes.truth.executions > created, PATIENCE, "the one that stayed goes on")
-    took = time.monotonic() - ebbed
+    killed = time.monotonic()
+    held = replicas.under_way_of(names)
+    usual = replicas.usual_pause(held, killed)
+    await replicas.kill_all_but_one()
+    await until(lambda: len(replicas.stood_still(held, killed)) == len(held), PATIENCE, "the one that stayed goes on")
     await replicas.scale_all(3)
     await replicas.end(names)
 
-    LOGGER.info("taken over within %.1f s", took)
+    stood = replicas.stood_still(held, killed)
+    LOGGER.info("taken over within %.1f s, the longest pause before it was %.1f s", max(stood), usual)
+    assert len(held) >= 10
+    assert max(stood) <= RESUMED_SECONDS + usual
     await replicas.everything_is_told_once()
 
 
 async def test_a_frozen_database_keeps_nobody_waiting(replicas: Replicas) -> None:
-    """PostgreSQL stands still (F45): runs start and end meanwhile, and the audit has all of it once it goes on."""
-    replicas.eyes.stack.supervisor.pause("postgres")
+    """PostgreSQL stands still (F45): runs start and end meanwhile, and the audit has all of it once it goes on.
+
+    Only the auditors are not ready, and no service ends for it.
+    """
+    supervisor = replicas.eyes.stack.supervisor
+    before = {name: supervisor[name].process.pid for name in replicas.eyes.services}
+    supervisor.pause("postgres")
     try:
         names = await replicas.apply("unaudited", 10, take="0s")
         await replicas.end(names)
+        await eventually(replicas.only_auditors_are_not_ready, PATIENCE, "only the auditors are not ready")
     finally:
-        replicas.eyes.stack.supervisor.resume("postgres")
+        supervisor.resume("postgres")
 
+    assert before == {name: supervisor[name].process.pid for name in replicas.eyes.services}
     await replicas.everything_is_told_once()
 
 
