@@ -46,8 +46,14 @@ class LeanClient(Client):  # type: ignore[misc]  # nats-py is not typed for our 
         """When anything last came from the server."""
         self.told = ""
         """The last permission violation that the server told of."""
+        self.cause: Exception | None = None
+        """What went wrong last; nats-py's `connect` raises NoServersError for whatever kept it from a server."""
         self._handlers: dict[int, Handler] = {}
         self._unsent: list[bytes] = []
+
+    async def note(self, error: Exception) -> None:
+        """Error callback: keep it, say nothing."""
+        self.cause = error
 
     @property
     def usable(self) -> bool:
@@ -181,10 +187,6 @@ class LeanClient(Client):  # type: ignore[misc]  # nats-py is not typed for our 
     def _end(self, reason: str) -> None:
         if not self.lost.done():
             self.lost.set_result(reason)
-
-
-async def quiet(_error: Any) -> None:
-    """Error callback that says nothing: the reasons come out by `lost` and by what `connect` raises."""
 
 
 def raw_credentials(text: str) -> Any:

@@ -6,8 +6,10 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from nats.errors import NoServersError
+
 from runtime.nats_address import parse
-from runtime.nats_client import LeanClient, quiet
+from runtime.nats_client import LeanClient
 from runtime.nats_identity import Identity
 
 if TYPE_CHECKING:
@@ -48,7 +50,8 @@ class Dialer:
         return self._identity.stamp() != self._stamp
 
     async def dial(self, tell: Callable[[str], None], denied: Callable[[LeanClient], None]) -> LeanClient | None:
-        """Return a client that is connected; None, and each reason told, when there is none now."""
+        """Return a client that is connected; None, and the reasons told, when there is none now."""
+        reasons: list[str] = []
         for address in self._addresses:
             client = LeanClient(denied, encrypted=address.startswith("tls://"))
             try:
@@ -58,7 +61,7 @@ class Dialer:
                         **self._options | proof.options,
                         servers=[address],
                         name=self._name,
-                        error_cb=quiet,
+                        error_cb=client.note,
                         allow_reconnect=False,
                         max_reconnect_attempts=1,
                         reconnect_time_wait=0,
@@ -71,9 +74,12 @@ class Dialer:
                 raise
             except Exception as error:  # noqa: BLE001 - nats-py raises many kinds; all mean: not now
                 client.abandon("could not connect")
-                cause = client.last_error or error
-                tell(f"cannot connect: {type(cause).__name__}: {cause}".rstrip(": "))
+                cause = client.cause if isinstance(error, NoServersError) else client.last_error
+                cause = cause or error
+                reasons.append(f"{type(cause).__name__}: {cause}".rstrip(": "))
                 continue
             self._stamp = proof.stamp
             return client
+        # All in one, so that who tells what is new says the same only once.
+        tell(f"cannot connect: {'; '.join(dict.fromkeys(reasons))}")
         return None

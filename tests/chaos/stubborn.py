@@ -21,12 +21,6 @@ async def blocks(service: Service) -> None:
     await service.stopping.wait()
 
 
-async def waits(service: Service) -> None:
-    """Be well."""
-    service.health.dependency("nothing").ok()
-    await service.stopping.wait()
-
-
 async def dies(service: Service) -> None:
     """Be well while a task that nobody waits for dies."""
     service.health.dependency("nothing").ok()
@@ -47,4 +41,4 @@ async def connects(service: Service) -> None:
 
 
 if __name__ == "__main__":
-    main("stubborn", {f.__name__: f for f in (waits, blocks, dies, connects)}[sys.argv[1]])
+    main("stubborn", {f.__name__: f for f in (blocks, dies, connects)}[sys.argv[1]])

@@ -6,10 +6,9 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 import time
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +34,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 PROGRAM: Final = Path(__file__).with_name("stubborn.py")
 PATIENCE: Final = 120.0
 KILLS: Final = 20
+STRANGERS: Final = 100
 NOBODY: Final = "nats://no-such-host.invalid:4222"
 
 
@@ -130,18 +130,41 @@ async def test_a_task_that_dies_quietly_ends_the_process() -> None:
         assert 1 == await asyncio.wait_for(running.process.wait(), PATIENCE)
 
 
-async def test_a_process_without_file_descriptors_waits_and_goes_on() -> None:
-    """(F59) With 64 of them, all taken by strangers, it neither ends nor spins, and is well once they let go."""
-    async with stubborn("waits", "prlimit", "--nofile=64") as running:
+@asynccontextmanager
+async def strangers_at(port: int) -> AsyncIterator[None]:
+    """Connect to a port again and again, say nothing, and let go at the end of the block."""
+    there: list[asyncio.StreamWriter] = []
+
+    async def come() -> None:
+        while True:
+            with suppress(OSError):
+                there.append((await asyncio.open_connection("127.0.0.1", port))[1])
+            await asyncio.sleep(0 if len(there) < STRANGERS else 0.05)
+
+    coming = asyncio.create_task(come())
+    try:
+        yield
+    finally:
+        coming.cancel()
+        for each in there:
+            each.close()
+
+
+async def test_a_process_without_file_descriptors_waits_and_goes_on(fresh_nats: NatsServer) -> None:
+    """(F59) With 64 of them, all taken by strangers, it says what it lacks, spins not, and is well once they let go.
+
+    It lost its connection to NATS meanwhile, and has none to make another with.
+    """
+    async with stubborn("connects", "prlimit", "--nofile=64", nats_url=fresh_nats.url) as running:
         await until(running, "/readyz", 200)
-        strangers = [socket.create_connection(("127.0.0.1", running.port), timeout=10) for _ in range(100)]
-        try:
+        async with strangers_at(running.port):
+            await fresh_nats.kill()
+            while "Too many open files" not in (await running.line("nats_unavailable"))["reason"]:
+                pass
+            await fresh_nats.start()
             before, began = running.cpu(), time.monotonic()
             await asyncio.sleep(2.0)  # in which it must not spin
             used = (running.cpu() - before) / (time.monotonic() - began)
-        finally:
-            for stranger in strangers:
-                stranger.close()
 
         await until(running, "/readyz", 200)
         assert running.process.returncode is None
@@ -160,7 +183,7 @@ async def test_a_name_that_nobody_knows_is_told_and_tried_again(fresh_nats: Nats
         await asyncio.sleep(2.0)  # in which it must not spin
         used = (running.cpu() - before) / (time.monotonic() - began)
 
-        assert "[-]nats failed: cannot connect" in said
+        assert "[-]nats failed: cannot connect: gaierror: " in said
         assert (200, "ok\n") == await running.ask("/livez")
         assert used < 0.5
         running.process.send_signal(signal.SIGTERM)
