@@ -186,17 +186,22 @@ def test_nothing_is_asked_for_as_long_as_the_server_wants_to_be_left_alone() -> 
     assert a_world(scene).created() == [NAME]
 
 
-def test_an_outage_of_half_a_minute_loses_nothing() -> None:
-    """The process is not ready while the API is away, and ends its work when it is back."""
+def test_an_outage_of_ten_minutes_loses_nothing_and_work_goes_on_within_half_a_minute() -> None:
+    """(F14) The process is not ready and asks about once a second (F9) for the one run that it has in hand."""
 
     async def scene(world: World) -> None:
         for verb in ("create", "get", "replace_status"):
-            world.cluster.fail(verb, UnavailableError("connection refused"), times=100_000)
+            world.cluster.fail(verb, UnavailableError("connection refused"), times=1_000)
         await world.decide(a_decision(1, WANTED, a_create(1)))
-        await asyncio.sleep(100)
+        await asyncio.sleep(600)
         assert not world.processes[0].health.ready
         assert world.ended() == set()
+        asked = sum(name in {"create", "get", "replace_status"} for name in world.processes[0].calls.names)
+        assert asked < 10 * 70
         world.cluster._faults.clear()  # noqa: SLF001 - the fake's faults end at once
+        await asyncio.sleep(30)
+        decisions = {message.sequence for message in world.log.stored("kubernaut.decision.>")}
+        assert (world.created(), world.ended()) == ([NAME], decisions)
 
     world = a_world(scene)
 
