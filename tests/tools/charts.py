@@ -92,7 +92,7 @@ def of_kind(manifests: str, kind: str) -> dict[str, dict[str, Any]]:
 def write_kinds(api: Api, folder: Path) -> None:
     """Write the JSON Schema of every kind that the server has, those of resource definitions as well.
 
-    By their paths: the addresses that the server gives with them hold a hash, and lead nowhere once a definition changed.
+    By their paths: the addresses that it gives with them hold a hash, and lead nowhere once a definition changed.
     """
     for path in api.call("GET", "/openapi/v3").object["paths"]:
         document = api.call("GET", f"/openapi/v3/{path}").object
