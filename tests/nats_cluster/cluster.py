@@ -12,6 +12,7 @@ from kubernaut.local.nats import MAX_PAYLOAD_BYTES, find_nats_server
 from kubernaut.local.ports import LOOPBACK, PortPool
 from kubernaut.local.probes import HttpProbe
 from kubernaut.local.process import Process, ProcessSpec
+from runtime.errors import UnavailableError
 from tests.nats_server import administrator
 
 NAMES: Final = ("one", "two", "three")
@@ -57,6 +58,15 @@ class Cluster:
         """What the servers tell of a stream."""
         async with administrator(self.url) as connection:
             return dict(json.loads(await connection.api(f"STREAM.INFO.{name}")))
+
+    async def acknowledges(self, name: str, subject: str) -> bool:
+        """Whether one of the servers, asked by itself, says that a message is stored."""
+        async with administrator(self.urls[NAMES.index(name)]) as connection:
+            try:
+                reply = await connection.request(subject, b"{}", seconds=5.0)
+            except UnavailableError:
+                return False
+        return "seq" in json.loads(reply.data)
 
 
 def _spec(folder: Path, name: str, port: int, routes: dict[str, int], monitor: int) -> ProcessSpec:

@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from kubernaut.local.stack import StackOptions
 from runtime.errors import KubernautError
+from schemas.subjects import watch_story
 from tests.e2e.system import a_world
 from tests.e2e.world import World, a_workflow, assert_each_step_once, ten_steps, until
 from tests.nats_cluster.cluster import NAMES, Cluster
@@ -126,7 +127,8 @@ async def test_one_of_three_takes_nothing_alone_and_the_rest_goes_on_when_they_a
 ) -> None:
     """A minority refuses; nothing that it did not store with another is taken for done."""
     names = await under_way(world, "minority")
-    leader = await servers.leader(LOG)
+    leader, story = await servers.leader(LOG), watch_story("minority")
+    with_the_others = await servers.acknowledges(leader, story)
     for name in NAMES:
         if name != leader:
             servers.servers[name].pause()
@@ -136,8 +138,10 @@ async def test_one_of_three_takes_nothing_alone_and_the_rest_goes_on_when_they_a
         return await member.process.why_not_ready() is not None
 
     await until(nobody_is_ready, "the scheduler says that it cannot go on", 120)
+    alone = await servers.acknowledges(leader, story)
     for name in NAMES:
         if name != leader:
             servers.servers[name].resume()
 
+    assert (True, False) == (with_the_others, alone)
     await assert_all_is_well(world, servers, names)
