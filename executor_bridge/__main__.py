@@ -6,10 +6,11 @@ from typing import Final, NoReturn
 
 from executor_bridge.api import Api
 from executor_bridge.apply import Bridge
-from executor_bridge.bridge_loop import forget, probe, pull
+from executor_bridge.bridge_loop import forget, probe, pull, reopen
 from executor_bridge.clusters import Clusters
 from executor_bridge.context import Context, Limits
 from executor_bridge.forbidden import Forbidden
+from executor_bridge.gate import Gate
 from runtime.cluster import connect
 from runtime.service import Service, main
 from schemas.subjects import BRIDGE
@@ -23,13 +24,15 @@ async def run(service: Service) -> None:
     log = await service.connect_log((BRIDGE,))
     cluster = await connect(service.settings, log=service.log)
     reachable = service.health.dependency("kubernetes")
-    api = Api(cluster, reachable)
+    gate = Gate()
+    api = Api(cluster, reachable, gate)
     clusters = Clusters(api, service.settings.clusters_dir)
     try:
         limits, rights = Limits(), Forbidden(service.health.dependency("rights"))
         bridge = Bridge(Context(log, api, rights, service.log, limits, clusters=clusters, tracer=service.tracer))
         namespace = (*service.settings.watch_namespaces, "default")[0]
         looks = service.group.create_task(probe(api, reachable, namespace, limits.probe))
+        trials = service.group.create_task(reopen(api, gate, reachable, namespace, service.log))
         forgets = service.group.create_task(forget(rights, limits.probe))
         work = service.group.create_task(bridge.work.run())
         pulls = service.group.create_task(pull(log, bridge))
@@ -38,6 +41,7 @@ async def run(service: Service) -> None:
         await bridge.finished(STOP_SECONDS)
         work.cancel()
         looks.cancel()
+        trials.cancel()
         forgets.cancel()
     finally:
         await clusters.close()

@@ -1,4 +1,4 @@
-"""The Kubernetes API as the handlers use it: one place that honours Retry-After for all of them and tells health.
+"""The Kubernetes API as the handlers use it: one place that spares it for all of them and tells health.
 
 Must never repeat a call: only the caller knows how to find out whether a write took effect.
 """
@@ -6,9 +6,11 @@ Must never repeat a call: only the caller knows how to find out whether a write 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from executor_bridge.gate import Gate, ShutError
 from runtime.errors import KubernautError, UnavailableError
 
 if TYPE_CHECKING:
@@ -27,10 +29,11 @@ _SHORTEST_SLEEP: Final = 0.001
 class Api:
     """The calls of `runtime.ports.Cluster` that the bridge makes."""
 
-    def __init__(self, cluster: Cluster, reachable: Dependency) -> None:
-        """`reachable`: the dependency that says whether the API answers."""
+    def __init__(self, cluster: Cluster, reachable: Dependency, gate: Gate | None = None) -> None:
+        """`reachable`: the dependency that says whether the API answers; without a `gate` it is always asked."""
         self._cluster = cluster
         self._reachable = reachable
+        self._gate = gate or Gate(enough=math.inf)
         self._free_at = 0.0
         self.answered_at = float("-inf")
         """When the API answered last, on the loop's clock."""
@@ -38,6 +41,10 @@ class Api:
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         """See `Cluster.get`."""
         return await self._ask(lambda: self._cluster.get(resource, namespace, name))
+
+    async def trial(self, resource: Resource, namespace: str, name: str) -> Object:
+        """See `Cluster.get`; asked although the gate may be shut."""
+        return await self._ask(lambda: self._cluster.get(resource, namespace, name), trial=True)
 
     async def list(self, resource: Resource, namespace: str | None, *, limit: int = 500, next_page: str = "") -> Page:
         """See `Cluster.list`."""
@@ -63,13 +70,18 @@ class Api:
         """See `Cluster.delete`."""
         await self._ask(lambda: self._cluster.delete(resource, namespace, name, uid=uid))
 
-    async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _ask(self, call: Callable[[], Awaitable[T]], *, trial: bool = False) -> T:
         now = asyncio.get_running_loop().time
-        while (wait := self._free_at - now()) > 0:  # noqa: ASYNC110 - another call may move the time on meanwhile
-            await asyncio.sleep(max(wait, _SHORTEST_SLEEP))
+        while True:
+            if self._gate.is_shut and not trial:
+                raise ShutError(self._gate, self._reachable.detail)
+            if (wait := self._free_at - now()) <= 0:
+                break
+            await asyncio.sleep(max(wait, _SHORTEST_SLEEP))  # another call may move the time on meanwhile
         try:
             answer = await call()
         except UnavailableError as error:
+            self._gate.unanswered(now())
             self._reachable.failed(str(error))
             if error.retry_after:
                 self._free_at = max(self._free_at, now() + min(error.retry_after, _LONGEST_PAUSE))
@@ -82,4 +94,5 @@ class Api:
 
     def _answered(self, now: float) -> None:
         self.answered_at = now
+        self._gate.answered(now)
         self._reachable.ok()

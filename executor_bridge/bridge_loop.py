@@ -1,4 +1,4 @@
-"""The bridge's endless loops: decisions in, and a look at the API server when nothing else asks it anything."""
+"""The bridge's endless loops: decisions in, and looks at the API server when nothing else asks it anything."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
-from runtime.errors import ForbiddenError, KubernautError
+from runtime.errors import ForbiddenError, KubernautError, UnavailableError
 from runtime.kinds import EXECUTIONS
 from runtime.redrive import unwrapped
 from schemas.subjects import BRIDGE
 
 if TYPE_CHECKING:
+    import structlog
+
     from executor_bridge.api import Api
     from executor_bridge.apply import Bridge
     from executor_bridge.forbidden import Forbidden
+    from executor_bridge.gate import Gate
     from runtime.health import Dependency
     from runtime.ports import Log
 
@@ -45,6 +48,33 @@ async def probe(api: Api, reachable: Dependency, namespace: str, every: float) -
             except KubernautError:
                 pass  # not found is well; unavailable is told by the api itself
         await asyncio.sleep(every)
+
+
+async def reopen(
+    api: Api, gate: Gate, reachable: Dependency, namespace: str, logger: structlog.typing.FilteringBoundLogger
+) -> None:
+    """Whenever the gate is shut, ask for all who wait before it, until the API server answers.
+
+    The first time at once, and by a read, before which no webhook stands: one that fails keeps nobody waiting.
+    """
+    now = asyncio.get_running_loop().time
+    while True:
+        await gate.shut()
+        began, told = now(), False
+        while gate.is_shut:
+            try:
+                await api.trial(EXECUTIONS, namespace, _PROBED)
+            except ForbiddenError as error:
+                reachable.failed(str(error))
+            except UnavailableError as error:
+                if not told:
+                    logger.warning("api_server_away", error=str(error))
+                told = True
+                await asyncio.sleep(gate.pause())
+            except KubernautError:
+                pass  # not found is well
+        if told:
+            logger.info("api_server_back", seconds=round(now() - began, 1))
 
 
 async def forget(rights: Forbidden, every: float) -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from executor_bridge.api import Api
 from executor_bridge.apply import Bridge
-from executor_bridge.bridge_loop import forget, pull
+from executor_bridge.bridge_loop import forget, pull, reopen
 from executor_bridge.clusters import Clusters
 from executor_bridge.context import Context, Limits
 from executor_bridge.forbidden import Forbidden
+from executor_bridge.gate import Gate
 from runtime.errors import SettingsError
 from runtime.health import Health
 from runtime.kinds import ACCESS_REVIEWS, EXECUTIONS, WORKFLOWS
@@ -214,7 +215,8 @@ class Process:
         self.log = FakeLog(world.broker)
         log = PortLog(self.log, calls)
         cluster = PortCluster(world.cluster, calls, world.told)
-        api = Api(cluster, self.health.dependency("kubernetes"))  # type: ignore[arg-type]
+        gate, reachable = Gate(), self.health.dependency("kubernetes")
+        api = Api(cluster, reachable, gate)  # type: ignore[arg-type]
         forbidden = Forbidden(self.health.dependency("rights"))
         clusters = Clusters(api, world.clusters_dir, world.connect)
         context = Context(log, api, forbidden, world.lines, limits, clusters=clusters)  # type: ignore[arg-type]
@@ -224,6 +226,7 @@ class Process:
             loop.create_task(self.bridge.work.run()),
             loop.create_task(pull(log, self.bridge)),  # type: ignore[arg-type]
             loop.create_task(forget(forbidden, limits.probe)),
+            loop.create_task(reopen(api, gate, reachable, "default", world.lines)),  # type: ignore[arg-type]
         ]
 
     def pull_no_more(self) -> None:
@@ -254,8 +257,8 @@ class Process:
 class World:
     """The servers that outlive the bridges, and what took effect on them."""
 
-    def __init__(self, workflow: Object | None = None) -> None:
-        self.cluster = FakeCluster()
+    def __init__(self, workflow: Object | None = None, cluster: FakeCluster | None = None) -> None:
+        self.cluster = cluster or FakeCluster()
         self.log = FakeLog()
         self.effects: list[tuple[str, str, int]] = []
         """What took effect: verb, name, and for statuses the sequence."""
