@@ -25,19 +25,20 @@ _IDLE: Final = ("nice", "-n", "19")
 
 def main() -> None:
     """Run both, show the output of the second when both are done, and exit."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def stop(*_: object) -> None:
+        for process in running:
+            process.send_signal(signal.SIGINT)  # pytest takes down what it has put up
+
+    # Before they begin: a program in the background of a shell ignores SIGINT, and so would they.
+    signal.signal(signal.SIGINT, lambda *_: None)  # the terminal tells both
+    signal.signal(signal.SIGTERM, stop)
     with tempfile.TemporaryFile() as said:
-        rest = subprocess.Popen([*_PYTEST, *(f"--ignore={each}" for each in BESIDE)])
-        beside = subprocess.Popen(
-            [*_IDLE, *_PYTEST, "-p", "no:cacheprovider", *BESIDE], stdout=said, stderr=subprocess.STDOUT
-        )
-
-        def stop(*_: object) -> None:
-            for process in (rest, beside):
-                process.send_signal(signal.SIGINT)  # pytest takes down what it has put up
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, lambda *_: None)  # the terminal has told both
-        codes = rest.wait(), beside.wait()
+        running.append(subprocess.Popen([*_PYTEST, *(f"--ignore={each}" for each in BESIDE)]))
+        beside = [*_IDLE, *_PYTEST, "-p", "no:cacheprovider", *BESIDE]
+        running.append(subprocess.Popen(beside, stdout=said, stderr=subprocess.STDOUT))
+        codes = [process.wait() for process in running]
         said.seek(0)
         sys.stdout.write(said.read().decode(errors="replace"))
     sys.exit(int(any(codes)))
