@@ -16,6 +16,7 @@ from runtime import cluster, service
 from runtime.backoff import Backoff
 from runtime.errors import UnavailableError
 from runtime.kinds import EXECUTIONS, WORKFLOWS
+from watcher import metrics
 from watcher.api import Api
 from watcher.floor import Floor
 from watcher.freshness_loop import PATIENCE, Freshness
@@ -105,6 +106,8 @@ async def watch(
 ) -> None:
     """Watch one view until cancelled."""
     recalled = await _recalled(view, log, correlations, dependency, say)
+    if view.of_workflows:
+        metrics.count_active(view.name, lambda: recalled.known.active)
     floor = Floor(recalled.floor)
     owners = None if view.of_workflows else Owners(api, log, say)
     parts = Parts(

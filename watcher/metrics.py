@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import Counter, Gauge
@@ -64,3 +65,11 @@ PENDING: Final = Gauge(
     ["resource"],
     registry=REGISTRY,
 )
+
+_ACTIVE_OF: Final[dict[str, Callable[[], int]]] = {}
+ACTIVE.set_function(lambda: float(sum(count() for count in _ACTIVE_OF.values())))
+
+
+def count_active(view: str, count: Callable[[], int]) -> None:
+    """Have the runs of a view counted from now on; `count` is asked whenever somebody reads the metrics."""
+    _ACTIVE_OF[view] = count

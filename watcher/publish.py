@@ -153,8 +153,6 @@ class Publisher:
             self._known.put(uid, msgspec.structs.replace(message.entry, sequence=sequence))
             if self._view.of_workflows and message.entry.correlation != uid:
                 self._correlations[uid] = message.entry.correlation
-        if self._view.of_workflows:
-            metrics.ACTIVE.set(self._known.active)
 
     def _count(self, message: Message, *, synthesized: bool) -> None:
         """Count what is new on the log; what another watcher was first with, it has counted."""
