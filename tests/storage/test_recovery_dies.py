@@ -39,6 +39,7 @@ from schemas.subjects import (
 from tests.auditor.builders import a_decision, a_workflow_change, entries, stored
 from tests.databases import an_empty_database
 from tests.dying import DiedError, Life, MortalCluster, a_process
+from tests.e2e.world import until
 from tests.nats_server import NatsServer, administrator
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
@@ -104,7 +105,7 @@ class Scene:
         """Make it anew and lose something; return what a service knows that has seen the log before."""
         self.cluster = a_cluster()
         await self.remove_all()
-        await self.connection.api(f"STREAM.CREATE.{LOG.name}", stream_config(LOG) | {"first_seq": FIRST})
+        await until(self._made, "the server makes the log", 30)
         await install_streams(self.connection)
         for event in (*events_of(AUDITED), *events_of(LEFT)):
             await stored_in(self.connection, event)
@@ -120,6 +121,14 @@ class Scene:
             halt = Halt(stream=LOG.name, reason="the disk is damaged", by="test", accepted=0)
             await remember(self.connection, HALT, halt)
         return knower
+
+    async def _made(self) -> bool:
+        """Make the log; False while a busy server still takes away the files of the one before."""
+        try:
+            await self.connection.api(f"STREAM.CREATE.{LOG.name}", stream_config(LOG) | {"first_seq": FIRST})
+        except UnavailableError:
+            return False
+        return True
 
     async def remove_all(self) -> None:
         """Remove every stream."""
