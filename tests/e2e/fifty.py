@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.e2e.world import World, a_workflow, ten_steps, until
+from tests.e2e.world import World, a_workflow, ten_steps
 
 RUNS = 50
 
@@ -18,10 +18,5 @@ async def fifty_runs(world: World, prefix: str, take: str, **fields: Any) -> lis
     names = await world.apply(
         *(a_workflow(f"{prefix}-{n}", steps, simulate={"all-steps": f"take:{take}"}) for n in range(RUNS))
     )
-
-    async def under_way() -> bool:
-        statuses = await world.statuses()
-        return bool(sum(statuses.get(name, {}).get("currentStep", 0) > 1 for name in names) >= RUNS // 2)
-
-    await until(under_way, "half of the runs are past their first step", 120)
+    await world.under_way(names, enough=RUNS // 2)
     return names

@@ -166,6 +166,16 @@ class World:
         statuses = await self.statuses()
         return {name: statuses[name] for name in names}
 
+    async def under_way(self, names: list[str], enough: int | None = None) -> None:
+        """Wait until so many of these runs, or all of them, are past their first step."""
+        wanted = len(names) if enough is None else enough
+
+        async def past_the_first() -> bool:
+            statuses = await self.statuses()
+            return bool(sum(statuses.get(name, {}).get("currentStep", 0) > 1 for name in names) >= wanted)
+
+        await until(past_the_first, f"{wanted} of {len(names)} runs are past their first step", 120)
+
     async def statuses(self) -> dict[str, dict[str, Any]]:
         """The status of every workflow, by name; empty while the API does not answer."""
         try:

@@ -49,12 +49,7 @@ def workflows(prefix: str) -> list[dict[str, Any]]:
 async def under_way(world: World, prefix: str) -> list[str]:
     """Apply runs and wait until all of them are in the middle."""
     names = await world.apply(*workflows(prefix))
-
-    async def begun() -> bool:
-        statuses = await world.statuses()
-        return all(statuses.get(name, {}).get("currentStep", 0) > 1 for name in names)
-
-    await until(begun, "all runs are past their first step", 120)
+    await world.under_way(names)
     return names
 
 

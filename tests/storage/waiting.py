@@ -16,12 +16,7 @@ async def under_way(world: World, prefix: str) -> list[str]:
     names = await world.apply(
         *(a_workflow(f"{prefix}-{n}", ten_steps(), simulate={"all-steps": "take:2s"}) for n in range(RUNS))
     )
-
-    async def past_the_first() -> bool:
-        statuses = await world.statuses()
-        return all(statuses.get(name, {}).get("currentStep", 0) > 1 for name in names)
-
-    await until(past_the_first, "every run is past its first step", 120)
+    await world.under_way(names)
     return names
 
 

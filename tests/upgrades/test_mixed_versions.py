@@ -12,7 +12,7 @@ import pytest_asyncio
 from kubernaut.local.services import AUDITOR, EXECUTOR, EXECUTOR_BRIDGE, SCHEDULER, WATCHER
 from kubernaut.local.stack import StackOptions
 from tests.e2e.system import a_world
-from tests.e2e.world import World, a_step, a_workflow, assert_each_step_once, ten_steps, until
+from tests.e2e.world import World, a_step, a_workflow, assert_each_step_once, ten_steps
 from tests.upgrades.releases import code_of, releases
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]
@@ -52,16 +52,6 @@ async def only(world: World, *names: str) -> None:
         await supervisor.kill(name, stay_down=True)
 
 
-async def under_way(world: World, names: list[str]) -> None:
-    """Wait until all runs are in the middle."""
-
-    async def begun() -> bool:
-        statuses = await world.statuses()
-        return all(statuses.get(name, {}).get("currentStep", 0) > 1 for name in names)
-
-    await until(begun, "all runs are past their first step", 120)
-
-
 async def test_both_versions_share_the_work(mixed: World) -> None:
     """Whichever takes a message, the run ends, each step once; nothing is left over, nothing is dead."""
     names = await mixed.apply(*workflows("side-by-side"))
@@ -86,13 +76,13 @@ async def test_both_versions_share_the_work(mixed: World) -> None:
 async def test_runs_go_on_through_an_upgrade_and_back(mixed: World) -> None:
     """Begun by both, carried on by the last release alone, then by this version alone, then by that release again."""
     names = await mixed.apply(*workflows("through"))
-    await under_way(mixed, names)
+    await mixed.under_way(names)
     await only(mixed, *OLD)
     more = await mixed.apply(*workflows("before"))
-    await under_way(mixed, more)
+    await mixed.under_way(more)
     await only(mixed, *NEW)
     last = await mixed.apply(*workflows("after"))
-    await under_way(mixed, last)
+    await mixed.under_way(last)
     await only(mixed, *OLD)
 
     statuses = await mixed.all_end(names + more + last, 240)
