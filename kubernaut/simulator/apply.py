@@ -141,12 +141,15 @@ class Executor:
         )
 
     async def _annotations_of(self, execution: Execution) -> Mapping[str, str]:
-        """Annotations of the execution's workflow, read again when they are old; none when that workflow is gone."""
+        """Annotations of the execution's workflow, read again when they are old; the last known when that one is gone.
+
+        None when nobody has seen it: an executor that is started after that knows nothing of it.
+        """
         parent, now = execution.spec.workflow_execution_ref, self._clock()
         kept = self._annotations.get(parent.uid)
         if kept is not None and now - kept[0] < ANNOTATIONS_KEPT_MS:
             return kept[1]
-        found: Mapping[str, str] = {}
+        found = {} if kept is None else kept[1]
         try:
             workflow = await self._cluster.get(WORKFLOWS, execution.metadata.namespace, parent.name)
             if workflow["metadata"].get("uid") == parent.uid:

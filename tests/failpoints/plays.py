@@ -73,24 +73,27 @@ def patient(name: str) -> Object:
     return a_workflow(name, [step], simulate={"step-1": "fail:1"})
 
 
-async def both_are_there(world: World, name: str) -> None:
-    """Wait until the executions of both steps exist. Not until the status says so: it names what was only commanded."""
+async def both_hang(world: World, name: str) -> None:
+    """Wait until the executor holds the executions of both steps.
 
-    async def there() -> bool:
+    Not until the workflow's status says so, which names what was only commanded; nor until they are there: whoever
+    looks at an execution only after its workflow has gone cannot know that it is to hang.
+    """
+
+    async def held() -> bool:
         try:
-            for number in (1, 2):
-                await world.cluster.get(EXECUTIONS, NAMESPACE, f"{name}-step-{number}")
+            found = [await world.cluster.get(EXECUTIONS, NAMESPACE, f"{name}-step-{number}") for number in (1, 2)]
         except (NotFoundError, UnavailableError):
             return False
-        return True
+        return all(each.get("status", {}).get("phase") == "executing" for each in found)
 
-    await until(there, f"the executions of {name} are there", LIMIT_SECONDS)
+    await until(held, f"the executions of {name} hang", LIMIT_SECONDS)
 
 
 async def cancel(world: World, names: list[str]) -> None:
-    """End them at once, when both of their executions are known to be there."""
+    """End them at once, when both of their executions hang."""
     for name in names:
-        await both_are_there(world, name)
+        await both_hang(world, name)
         body = {"spec": {"control": {"cancel": {"mode": "terminate", "reason": "wrong service"}}}}
         await world.cluster.patch(WORKFLOWS, NAMESPACE, name, body)
 
@@ -98,7 +101,7 @@ async def cancel(world: World, names: list[str]) -> None:
 async def delete(world: World, names: list[str]) -> None:
     """Delete the workflows themselves in the middle."""
     for name in names:
-        await both_are_there(world, name)
+        await both_hang(world, name)
         uid = (await world.get(name))["metadata"]["uid"]
         await world.cluster.delete(WORKFLOWS, NAMESPACE, name, uid=uid)
 

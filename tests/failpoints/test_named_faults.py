@@ -21,7 +21,7 @@ from tests.e2e.world import NAMESPACE, until
 from tests.failpoints.cells import Cell
 from tests.failpoints.lane import fired, lanes
 from tests.failpoints.oracle import Chains
-from tests.failpoints.plays import CANCELLED, EVERYTHING, LIMIT_SECONDS, both_are_there
+from tests.failpoints.plays import CANCELLED, EVERYTHING, LIMIT_SECONDS, both_hang
 from tests.nats_server import administrator
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ async def test_an_execution_that_was_deleted_by_hand_is_not_made_again(matrix: M
     losses = ";".join(f"executor_bridge.ack.bridge.after=lost@{hit}" for hit in range(1, 5))
     record = await matrix.arm("executor_bridge", losses)
     [name] = await matrix.apply(CANCELLED, 1)
-    await both_are_there(matrix.world, name)
+    await both_hang(matrix.world, name)
     chains = Chains(matrix.world)
 
     async def lost_and_known() -> bool:

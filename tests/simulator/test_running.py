@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubernaut.simulator.apply import Executor
+from kubernaut.simulator.apply import ANNOTATIONS_KEPT_MS, Clock, Executor
 from kubernaut.simulator.board import Board
 from kubernaut.simulator.execution import ENDING, timestamp
 from kubernaut.simulator.simulator_loop import Watching, work_loop
@@ -42,7 +42,7 @@ def a_cluster(annotations: dict[str, str] | None = None, *, steps: int = 1) -> F
 
 
 @asynccontextmanager
-async def simulated(cluster: FakeCluster, *, scale: float = 0.0) -> AsyncIterator[Health]:
+async def simulated(cluster: FakeCluster, *, scale: float = 0.0, clock: Clock = clock) -> AsyncIterator[Health]:
     """Run the simulator; leaving kills it wherever it is."""
     board, news, listed, health = Board(), asyncio.Event(), asyncio.Event(), Health()
     log = get_logger("simulator")
@@ -302,6 +302,24 @@ async def test_a_kept_one_goes_also_after_its_workflow_has_gone() -> None:
 
     async with simulated(cluster):
         await eventually(lambda: cluster.of(EXECUTIONS) == [])
+
+
+async def test_what_a_workflow_asked_for_holds_on_after_it_has_gone() -> None:
+    """Looked at again long after, a hanging execution still hangs; it does not end well as though nobody had asked."""
+    cluster = a_cluster({"step-1": "hang"})
+    later = 0
+
+    async with simulated(cluster, clock=lambda: clock() + later):
+        await eventually(lambda: phases(cluster) == ["executing"])
+        cluster.remove(WORKFLOWS, "shop", "leak")
+        later = ANNOTATIONS_KEPT_MS
+        looks = count(cluster, "get", "workflowexecutions")
+        cluster.put(EXECUTIONS, cluster.of(EXECUTIONS)[0] | {"touched": True})
+        await eventually(lambda: count(cluster, "get", "workflowexecutions") > looks)
+        cluster.put(EXECUTIONS, an_execution_object(2))
+        await eventually(lambda: phases(cluster)[1] == "completed")
+
+    assert phases(cluster)[0] == "executing"
 
 
 async def test_somebody_else_may_change_an_execution_just_when_it_is_to_be_kept() -> None:
