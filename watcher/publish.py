@@ -95,7 +95,7 @@ class Publisher:
         ticket = self._floor.begin(sighting.at) if ticketed else None
         self._bytes += size
         self._work.add(sighting.seen.uid, Job(sighting, ticket, size))
-        metrics.PENDING.labels(self._view.plural).set(self._work.pending)
+        metrics.PENDING.labels(self._view.plural).inc()
 
     async def settled(self) -> None:
         """Return once everything that was handed over is on the log."""
@@ -108,7 +108,7 @@ class Publisher:
                 self._floor.end(job.ticket)
             self._bytes -= job.size
             self._room.set()
-        metrics.PENDING.labels(self._view.plural).set(self._work.pending - len(jobs))
+        metrics.PENDING.labels(self._view.plural).dec(len(jobs))
 
     async def _settle(self, uid: str, sighting: Sighting) -> None:
         """Publish until the log has this version or a newer one."""

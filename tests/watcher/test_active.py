@@ -1,4 +1,4 @@
-"""How many runs have not ended, as a watcher counts them: of all that it sees, whoever told of it on the log."""
+"""How many runs have not ended and how much is not told yet, as a watcher counts them: of all that it sees."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ VIEW = View(resource=WORKFLOWS)
 def active() -> float | None:
     """Return what is told of it."""
     return REGISTRY.get_sample_value("workflowexecution_active_total")
+
+
+def pending() -> float:
+    """Return how many changes of workflows are told not to be on the log yet."""
+    return REGISTRY.get_sample_value("kubernaut_watch_pending_changes", {"resource": WORKFLOWS.plural}) or 0
 
 
 async def tell(cluster: FakeCluster, log: FakeLog, uid: str) -> None:
@@ -65,3 +70,22 @@ async def test_the_runs_of_all_namespaces_are_counted_together() -> None:
         await caught_up(log, cluster)
 
         assert active() == 3
+
+
+async def test_what_waits_for_the_log_is_counted_over_all_namespaces() -> None:
+    """Also while one of them has nothing left to tell."""
+    cluster, log = FakeCluster(), FakeLog()
+    before = pending()
+    shop, bank = (View(resource=WORKFLOWS, namespace=each) for each in ("shop", "bank"))
+    async with Watcher(cluster, log, shop), Watcher(cluster, log, bank) as held:
+        await caught_up(log, cluster)
+        held.log.refused.add("u-slow")
+        cluster.put(WORKFLOWS, a_workflow("slow", "bank", uid="u-slow"))
+        await eventually(lambda: pending() == before + 1)
+        cluster.put(WORKFLOWS, a_workflow("quick", uid="u-quick"))
+        await eventually(lambda: len(changes(log, "u-quick")) == 1)
+
+        await eventually(lambda: pending() == before + 1)
+
+        held.log.refused.clear()
+        await eventually(lambda: pending() == before)
