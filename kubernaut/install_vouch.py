@@ -13,7 +13,7 @@ from runtime import continuity
 from runtime.continuity import GUARDED, Record
 from runtime.errors import NotFoundError, RefusedError
 from runtime.nats_continuity import remember, seen_in
-from runtime.nats_stored import from_api
+from runtime.nats_leader import message_of
 from schemas.subjects import STORAGE_STREAM
 
 if TYPE_CHECKING:
@@ -29,12 +29,9 @@ async def record_of(connection: Connection, stream: str) -> Record | None:
 
 async def note_of(connection: Connection, stream: str) -> tuple[Record | None, int]:
     """Read what is remembered of a stream, and at which sequence that was noted; None and 0 when nothing is."""
-    wanted = {"last_by_subj": continuity.key(stream)}
-    try:
-        answer = await connection.api(f"STREAM.MSG.GET.{STORAGE_STREAM.name}", wanted)
-    except NotFoundError:
+    stored = await message_of(connection, STORAGE_STREAM.name, {"last_by_subj": continuity.key(stream)})
+    if stored is None:
         return None, 0
-    stored = from_api(STORAGE_STREAM.name, answer)
     return msgspec.json.decode(stored.data, type=Record), stored.sequence
 
 

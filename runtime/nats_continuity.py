@@ -16,7 +16,7 @@ from runtime.continuity import AuditGap, Halt, Record, Seen, Witness
 from runtime.errors import ConflictError, KubernautError, NotFoundError, RefusedError, UnavailableError
 from runtime.nats_api import raise_for_error
 from runtime.nats_headers import to_block
-from runtime.nats_stored import from_api
+from runtime.nats_leader import message_of
 from schemas.cloudevents import attribute
 from schemas.subjects import LOG, STORAGE_STREAM
 
@@ -176,11 +176,8 @@ class Continuity:
         seen = seen_in(await self._connection.api(f"STREAM.INFO.{LOG.name}"))
         found = None
         if seen.first <= witness.sequence <= seen.last:
-            try:
-                answer = await self._connection.api(f"STREAM.MSG.GET.{LOG.name}", {"seq": witness.sequence})
-                found = attribute(from_api(LOG.name, answer).headers, "ce-id")
-            except NotFoundError:
-                pass
+            message = await message_of(self._connection, LOG.name, {"seq": witness.sequence})
+            found = None if message is None else attribute(message.headers, "ce-id")
         if reason := continuity.contradiction(LOG.name, seen, witness, found):
             record, _ = await self._read(LOG.name, Record)
             await self._halt(LOG.name, reason, record or _NONE)
@@ -218,13 +215,9 @@ class Continuity:
 
     async def _read(self, name: str, kind: type[T]) -> tuple[T | None, int]:
         """Return what is remembered under a name and where it is."""
-        try:
-            answer = await self._connection.api(
-                f"STREAM.MSG.GET.{STORAGE_STREAM.name}", {"last_by_subj": continuity.key(name)}
-            )
-        except NotFoundError:
+        stored = await message_of(self._connection, STORAGE_STREAM.name, {"last_by_subj": continuity.key(name)})
+        if stored is None:
             return None, 0
-        stored = from_api(STORAGE_STREAM.name, answer)
         try:
             return msgspec.json.decode(stored.data, type=kind), stored.sequence
         except msgspec.MsgspecError as error:

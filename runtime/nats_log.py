@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -15,10 +16,11 @@ from runtime.nats_consumer import ConsumerConfig, consumer_fault
 from runtime.nats_continuity import Continuity, seen_in
 from runtime.nats_ends import Ends
 from runtime.nats_headers import status_of
+from runtime.nats_leader import end_of, message_of
 from runtime.nats_publish import Publisher
 from runtime.nats_pull import Puller
 from runtime.nats_scan import scan
-from runtime.nats_stored import from_api, from_direct, milliseconds
+from runtime.nats_stored import from_direct, milliseconds
 from runtime.subject_match import stream_of
 from schemas.subjects import AUDITOR, STREAMS, TIMER_STREAM
 
@@ -42,13 +44,8 @@ class _Config(msgspec.Struct):
     allow_direct: bool = False
 
 
-class _State(msgspec.Struct):
-    last_seq: int = 0
-
-
 class _StreamInfo(msgspec.Struct):
     config: _Config
-    state: _State
     ts: str = ""
 
 
@@ -92,7 +89,7 @@ class NatsLog:
         self._health = health
         self._log = log
         self._direct: dict[str, bool] = {}
-        self._ends = Ends(self._end_of)
+        self._ends = Ends(partial(end_of, self._connection))
         self._consumers: tuple[Consumer, ...] = ()
         self._pullers: set[Puller] = set()
         self._wake = asyncio.Event()
@@ -173,14 +170,14 @@ class NatsLog:
         The server's own floor lags: it knows nothing of what the filters leave out. `num_pending` would tell, but is
         counted a moment after a message was stored, so the newest message of each filter is looked at instead.
         """
-        stream = _INFOS.decode(await self._connection.api(f"STREAM.INFO.{consumer.stream}"))
+        last = await end_of(self._connection, consumer.stream)
         newest = [await self._from_leader(consumer.stream, subject) for subject in consumer.filters or (">",)]
         info = _CONSUMERS.decode(await self._connection.api(f"CONSUMER.INFO.{consumer.stream}.{consumer.name}"))
         done = info.delivered.stream_seq
         if info.num_ack_pending:
             done = info.ack_floor.stream_seq
         elif all(message is None or message.sequence <= done for message in newest):
-            done = max(stream.state.last_seq, done)
+            done = max(last, done)
         # What was acknowledged and is gone from the audit since is not done.
         gap = self.continuity.gap
         return min(done, gap.held) if consumer.name == AUDITOR.name and gap.expected else done
@@ -204,11 +201,8 @@ class NatsLog:
         return await self._by_api(stream, {"last_by_subj": subject})
 
     async def _by_api(self, stream: str, wanted: dict[str, str | int]) -> Stored | None:
-        try:
-            found = from_api(stream, await self._connection.api(f"STREAM.MSG.GET.{stream}", wanted))
-        except NotFoundError:
-            return None
-        return await self._ends.stored(stream, found)
+        found = await message_of(self._connection, stream, wanted)
+        return None if found is None else await self._ends.stored(stream, found)
 
     async def _directly(self, stream: str, wanted: dict[str, str | int]) -> Stored | None:
         """Read without base64 and without the API's queue.
@@ -224,12 +218,6 @@ class NatsLog:
         if status:
             raise UnavailableError(f"JetStream answered {subject} with {status} {what}")
         return await self._ends.stored(stream, from_direct(stream, reply.headers, reply.data))
-
-    async def _end_of(self, stream: str) -> int:
-        try:
-            return _INFOS.decode(await self._connection.api(f"STREAM.INFO.{stream}")).state.last_seq
-        except NotFoundError:
-            return 0
 
     def _saw(self, stream: str, sequence: int) -> None:
         self.continuity.saw(stream, sequence)

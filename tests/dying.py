@@ -14,12 +14,12 @@ import structlog
 
 from runtime.health import Dependency
 from runtime.nats_connection import Connection
+from runtime.nats_requests import Reply
 from tests.fakes.cluster import FakeCluster
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from runtime.nats_requests import Reply
     from runtime.ports import Object, Resource
 
 _API = "$JS.API."
@@ -39,6 +39,8 @@ class Life:
         self._most = effects
         self._stops: tuple[int, Callable[[], Awaitable[object]]] | None = None
         self.done: list[str] = []
+        self.not_yet = ""
+        """An effect that the server is not able to carry out the first time."""
 
     def stand_still(self, effects: int, others: Callable[[], Awaitable[object]]) -> None:
         """After so many effects on NATS, let others do something before the next."""
@@ -70,6 +72,9 @@ class MortalConnection(Connection):
         if call == subject or (call.startswith(_CHANGE) and _READING not in call):
             await self._life.others()
             self._life.effect(call)
+            if call == self._life.not_yet:
+                self._life.not_yet = ""
+                return Reply(b"", b'{"error":{"code":500,"err_code":10049,"description":"not able to now"}}')
         return await super().request(subject, data, headers=headers, seconds=max(seconds, SECONDS))
 
 

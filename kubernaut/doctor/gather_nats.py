@@ -26,7 +26,7 @@ from runtime.continuity import GUARDED
 from runtime.errors import NotFoundError, UnavailableError
 from runtime.nats_address import parse, shown
 from runtime.nats_connection import Connection
-from runtime.nats_stored import from_api
+from runtime.nats_leader import message_of
 from schemas.subjects import CONSUMERS, EVENT_STREAM, LOG, STREAMS, Consumer
 
 _LOCAL: Final = ("127.0.0.1", "::1", "localhost")
@@ -166,12 +166,9 @@ async def _oldest(api: Connection, consumer: Consumer, acknowledged: int) -> int
     """Return when the first message behind the acknowledged ones was stored, of those that the consumer reads."""
     found = []
     for subject in consumer.filters or (">",):
-        wanted = {"seq": acknowledged + 1, "next_by_subj": subject}
-        try:
-            stored = from_api(consumer.stream, await api.api(f"STREAM.MSG.GET.{consumer.stream}", wanted))
-        except NotFoundError:
-            continue
-        found.append(stored.time_ms)
+        stored = await message_of(api, consumer.stream, {"seq": acknowledged + 1, "next_by_subj": subject})
+        if stored is not None:
+            found.append(stored.time_ms)
     return min(found, default=0)
 
 

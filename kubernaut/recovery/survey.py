@@ -17,8 +17,8 @@ from runtime.continuity import GUARDED, Halt, Record, Seen, Witness
 from runtime.errors import KubernautError, NotFoundError
 from runtime.kinds import EXECUTIONS, WORKFLOWS
 from runtime.nats_continuity import seen_in
+from runtime.nats_leader import message_of
 from runtime.nats_scan import scan
-from runtime.nats_stored import from_api
 from schemas.cloudevents import Event, MalformedError, attribute, from_message
 from schemas.messages import TYPE_OF, Decision, WorkflowChanged
 from schemas.subjects import DECISIONS, LOG, QUEUE, STORAGE_STREAM, WORKFLOW_CHANGES, decision
@@ -114,23 +114,18 @@ async def _seen(connection: Connection, stream: str) -> Seen | None:
 
 async def _halted(connection: Connection, stream: str, record: Record) -> str:
     """Return why the services have stopped, where only one of them could see it."""
-    wanted = {"last_by_subj": continuity.key(continuity.HALT)}
-    try:
-        answer = await connection.api(f"STREAM.MSG.GET.{STORAGE_STREAM.name}", wanted)
-    except NotFoundError:
+    stored = await message_of(connection, STORAGE_STREAM.name, {"last_by_subj": continuity.key(continuity.HALT)})
+    if stored is None:
         return ""
-    halt = msgspec.json.decode(from_api(STORAGE_STREAM.name, answer).data, type=Halt)
+    halt = msgspec.json.decode(stored.data, type=Halt)
     return halt.reason if halt.stream == stream and halt.accepted == record.accepted else ""
 
 
 async def _id_at(connection: Connection, seen: Seen, sequence: int) -> str | None:
     if not seen.first <= sequence <= seen.last:
         return None
-    try:
-        answer = await connection.api(f"STREAM.MSG.GET.{LOG.name}", {"seq": sequence})
-    except NotFoundError:
-        return None
-    return attribute(from_api(LOG.name, answer).headers, "ce-id")
+    message = await message_of(connection, LOG.name, {"seq": sequence})
+    return None if message is None else attribute(message.headers, "ce-id")
 
 
 async def _all(cluster: Cluster, resource: Resource) -> list[Object]:

@@ -20,7 +20,7 @@ from runtime.errors import ConflictError, KubernautError, NotFoundError, Refused
 from runtime.kinds import WORKFLOWS
 from runtime.nats_connection import Connection
 from runtime.nats_continuity import Continuity, LogRenewedError, remember, seen_in
-from runtime.nats_stored import from_api
+from runtime.nats_leader import message_of
 from schemas.cloudevents import Event, attribute, to_headers
 from schemas.messages import LossAccepted
 from schemas.names import FINALIZER
@@ -169,7 +169,8 @@ class Scene:
         """Everything is in the log, no sequence was used twice, and nothing begins that had begun."""
         seen = seen_in(await self.connection.api(f"STREAM.INFO.{LOG.name}"))
         assert seen.first > self.highest + GAP
-        first = from_api(LOG.name, await self.connection.api(f"STREAM.MSG.GET.{LOG.name}", {"seq": seen.first}))
+        first = await message_of(self.connection, LOG.name, {"seq": seen.first})
+        assert first is not None
         accepted = msgspec.json.decode(first.data, type=LossAccepted)
         assert (RECOVERIES, REMEMBERED, seen.first) == (first.subject, accepted.lost_after, accepted.lost_before)
         back = {uid: await self.is_back(uid) for uid in (AUDITED, LEFT, BEGUN, NEW)}
@@ -181,11 +182,8 @@ class Scene:
 
     async def is_back(self, uid: str) -> bool:
         """Whether the last decision of a run was brought back."""
-        try:
-            answer = await self.connection.api(f"STREAM.MSG.GET.{LOG.name}", {"last_by_subj": decision(uid)})
-        except NotFoundError:
-            return False
-        return attribute(from_api(LOG.name, answer).headers, f"ce-{RECOVERED}") == "true"
+        last = await message_of(self.connection, LOG.name, {"last_by_subj": decision(uid)})
+        return last is not None and attribute(last.headers, f"ce-{RECOVERED}") == "true"
 
 
 def a_cluster() -> MortalCluster:
@@ -282,6 +280,19 @@ async def test_of_two_who_recover_at_once_none_vouches_for_half_of_it(
             await scene.recover(Life())
             await scene.is_whole()
             assert await scene.acting(scene.a_service()) == 1
+
+
+async def test_a_server_that_cannot_make_the_log_yet_is_asked_again(fresh_nats: NatsServer, database_url: str) -> None:
+    """As right after the log before was removed: its files are still being taken away."""
+    async with a_scene(fresh_nats, database_url) as scene:
+        await scene.damaged("halted")
+        life, create = Life(), f"STREAM.CREATE.{LOG.name}"
+        life.not_yet = create
+
+        await scene.recover(life)
+
+        assert 2 == life.done.count(create)
+        await scene.is_whole()
 
 
 async def test_who_looked_before_another_recovered_makes_nothing_anew(
