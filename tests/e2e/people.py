@@ -10,14 +10,18 @@ from typing import Any
 
 import msgspec
 
-from tests.e2e.world import NAMESPACE, World, until
+from tests.e2e.world import NAMESPACE, PATIENCE, World, until
 
-LIMIT_SECONDS = 90.0
+LIMIT_SECONDS = 600.0
+"""Of a command: some read everything that there is."""
+_STEERING = frozenset({"approve", "cancel", "pause", "reject", "resume", "retry", "rollback", "skip"})
+"""Commands that wait ten seconds for the answer unless they are told another time, and fail without it."""
 
 
 async def kubernaut(world: World, *arguments: str, expected_code: int = 0) -> str:
     """Run the command line on the world's cluster; return what it prints."""
-    return await _run(world, sys.executable, "-m", "kubernaut", *arguments, expected_code=expected_code)
+    patiently = ("--timeout", f"{PATIENCE:g}") if arguments[0] in _STEERING else ()
+    return await _run(world, sys.executable, "-m", "kubernaut", *arguments, *patiently, expected_code=expected_code)
 
 
 async def kubectl(world: World, *arguments: str, expected_code: int = 0) -> str:
@@ -50,7 +54,7 @@ async def fire_alert(world: World, name: str, alert: str, message: str = "") -> 
         await client.close()
 
 
-async def waits_until(world: World, name: str, path: str, expected: Any, seconds: float = 60.0) -> None:
+async def waits_until(world: World, name: str, path: str, expected: Any, seconds: float = PATIENCE) -> None:
     """Wait until a fact of the status is as expected."""
 
     async def holds() -> bool:

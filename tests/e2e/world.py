@@ -17,7 +17,7 @@ import msgspec
 
 from kubernaut.local.stack import LocalStack
 from runtime.cluster import ClusterClient
-from runtime.errors import ConflictError, GoneError, KubernautError
+from runtime.errors import ConflictError, GoneError, KubernautError, NotFoundError, UnavailableError
 from runtime.kinds import EXECUTIONS, WORKFLOWS
 from runtime.ports import Object, Resource
 from schemas.execution import TERMINAL_PHASES as ENDED_EXECUTION
@@ -26,7 +26,11 @@ from schemas.workflow_status import TERMINAL_PHASES
 from tests.nats_server import administrator
 
 NAMESPACE = "default"
+PATIENCE = 180.0
+"""Seconds for anything that takes a few on a quiet machine, where how long it takes is not the point."""
 SERVICES = ("watcher", "scheduler", "executor_bridge", "auditor", "executor")
+_SIDE_BY_SIDE = 16
+"""Creations at once: each has ten seconds, also where it waits behind others."""
 
 
 def a_step(number: int, *after: int, **fields: Any) -> dict[str, Any]:
@@ -133,8 +137,13 @@ class World:
 
     async def apply(self, *workflows: Object) -> list[str]:
         """Create the workflows; return their names."""
-        created = await asyncio.gather(*(self.cluster.create(WORKFLOWS, NAMESPACE, each) for each in workflows))
-        return [each["metadata"]["name"] for each in created]
+        room = asyncio.Semaphore(_SIDE_BY_SIDE)
+
+        async def create(workflow: Object) -> str:
+            async with room:
+                return str((await self.cluster.create(WORKFLOWS, NAMESPACE, workflow))["metadata"]["name"])
+
+        return await asyncio.gather(*map(create, workflows))
 
     async def get(self, name: str) -> Object:
         """Read a workflow."""
@@ -155,15 +164,16 @@ class World:
         found: dict[str, Any] = (await self.get(name)).get("status", {})
         return found
 
-    async def all_end(self, names: list[str], seconds: float = 60.0) -> dict[str, dict[str, Any]]:
+    async def all_end(self, names: list[str], seconds: float = PATIENCE) -> dict[str, dict[str, Any]]:
         """Wait until all have ended; return their statuses."""
+        statuses: dict[str, dict[str, Any]] = {}
 
         async def ended() -> bool:
+            nonlocal statuses
             statuses = await self.statuses()
             return all(statuses.get(name, {}).get("phase") in TERMINAL_PHASES for name in names)
 
         await until(ended, f"{len(names)} workflows have ended", seconds)
-        statuses = await self.statuses()
         return {name: statuses[name] for name in names}
 
     async def under_way(self, names: list[str], enough: int | None = None) -> None:
@@ -174,7 +184,23 @@ class World:
             statuses = await self.statuses()
             return bool(sum(statuses.get(name, {}).get("currentStep", 0) > 1 for name in names) >= wanted)
 
-        await until(past_the_first, f"{wanted} of {len(names)} runs are past their first step", 120)
+        await until(past_the_first, f"{wanted} of {len(names)} runs are past their first step", PATIENCE)
+
+    async def carried_out(self, execution: str) -> None:
+        """Wait until the executor is at work on an execution.
+
+        The status of its workflow tells of what was only commanded; and whoever looks at an execution only after its
+        workflow has gone cannot know that it was to hang.
+        """
+
+        async def at_work() -> bool:
+            try:
+                found = await self.cluster.get(EXECUTIONS, NAMESPACE, execution)
+            except (NotFoundError, UnavailableError):
+                return False
+            return bool(found.get("status", {}).get("phase") == "executing")
+
+        await until(at_work, f"{execution} is being carried out", PATIENCE)
 
     async def statuses(self) -> dict[str, dict[str, Any]]:
         """The status of every workflow, by name; empty while the API does not answer."""
@@ -227,7 +253,7 @@ class World:
             found: dict[str, Any] = json.loads(await connection.api("STREAM.INFO.KUBERNAUT"))["state"]
             return found
 
-    async def audit_is_complete(self, seconds: float = 60.0) -> int:
+    async def audit_is_complete(self, seconds: float = PATIENCE) -> int:
         """Wait until there is exactly one row for each message of the log; return how many that are."""
 
         async def complete() -> bool:
@@ -257,9 +283,9 @@ class World:
                 return False
             return True
 
-        await until(connected, "PostgreSQL answers", 60)
+        await until(connected, "PostgreSQL answers", PATIENCE)
 
-    async def all_ready(self, seconds: float = 60.0) -> None:
+    async def all_ready(self, seconds: float = PATIENCE) -> None:
         """Wait until every process of the stack is ready."""
         for member in self.stack.supervisor.members:
             await self.stack.supervisor.wait_ready(member.spec.name, seconds)
