@@ -20,7 +20,7 @@ from kubernaut.replay.recording import Chain
 from tests.e2e.people import kubectl
 from tests.e2e.plays import PLAYS, Play, nobody
 from tests.e2e.system import a_world
-from tests.e2e.test_samples import FOLDER, WORKFLOWS
+from tests.e2e.test_samples import FOLDER, body_of
 from tests.e2e.world import World
 
 HERE = Path(__file__).parent
@@ -49,8 +49,7 @@ NAMES = (
 
 async def perform(world: World, play: Play) -> None:
     """Play one sample to its end, with what people do meanwhile and after it."""
-    body = WORKFLOWS[play.source]
-    await world.apply(body | {"metadata": {**body["metadata"], "namespace": "default", "name": play.name}})
+    await world.apply(body_of(play))
     await play.act(world, play.name)
     await world.all_end([play.name], SECONDS)
     await play.then(world, play.name)

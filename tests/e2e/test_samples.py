@@ -13,21 +13,23 @@ import pytest_asyncio
 
 from kubernaut.cli.manifests import read
 from runtime.errors import NotFoundError
+from runtime.ports import Object
 from schemas.workflow_status import TERMINAL_PHASES
 from tests.e2e.people import fact, kubectl
 from tests.e2e.plays import PLAYS, Play, nobody
-from tests.e2e.world import World
+from tests.e2e.world import NAMESPACE, World
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 FOLDER = Path(__file__).parents[2] / "docs" / "samples"
 FILES = sorted(FOLDER.glob("*.yaml"))
-SECONDS = 120.0
+SECONDS = 300.0
 WORKFLOWS = {
     (file.stem, manifest.body["metadata"]["name"]): manifest.body
     for file in FILES
     for manifest in read(file.read_text(encoding="utf-8"), file.name)
 }
+_SIMULATOR = "simulator.kubernaut.io"
 ATTENDED = tuple(play for play in PLAYS if play.act is not nobody)
 
 
@@ -63,17 +65,25 @@ class Ends:
             return self._seen[name]
 
 
+def body_of(play: Play) -> Object:
+    """The workflow of a play, under its name and as the executor is to take it."""
+    body: Object = WORKFLOWS[play.source]
+    named = {**body["metadata"], "namespace": NAMESPACE, "name": play.name}
+    if play.simulate:
+        asked = {f"{_SIMULATOR}/{step}": behaviour for step, behaviour in play.simulate.items()}
+        named["annotations"] = named["annotations"] | asked
+    return body | {"metadata": named}
+
+
 async def perform(world: World, play: Play, people: asyncio.Barrier, ends: Ends) -> dict[str, Any]:
     """Play one sample to its end; return the last status that was seen of it.
 
     Those in which people act come first, so that the others do not make them late.
     """
-    body = WORKFLOWS[play.source]
-    named = body | {"metadata": {**body["metadata"], "namespace": "default", "name": play.name}}
     if play not in ATTENDED:
         await people.wait()
-    await world.apply(named)
     try:
+        await world.apply(body_of(play))
         await play.act(world, play.name)
     finally:
         if play in ATTENDED:
