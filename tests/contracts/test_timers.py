@@ -91,7 +91,7 @@ async def test_a_wake_up_comes_once_at_its_time_as_it_was_scheduled(log: Log) ->
 async def test_wake_ups_come_in_the_order_of_their_times(log: Log) -> None:
     """Each at its own time, whatever the order in which they were scheduled."""
     now = await log.now()
-    times = [now + 1800, now + 600, now + 1200]
+    times = [now + 3000, now + 1000, now + 2000]
     for at in times:
         await log.schedule(a_wake_up(at), at_ms=at, target=timer_due(UID, at))
 
@@ -131,27 +131,27 @@ async def test_another_on_the_same_subject_takes_the_place_of_the_first(log: Log
     """Of two on one subject only the second one comes, at its own time."""
     now = await log.now()
     subject = timer_schedule(UID, 1)
-    for number, at in enumerate((now + 500, now + 1500)):
+    for number, at in enumerate((now + 1500, now + 2500)):
         event = a_wake_up(at, subject=subject, identity=f"{UID}/{number}")
         await log.schedule(event, at_ms=at, target=timer_due(UID, 1))
 
     async with aclosing(log.consume(TIMER_CONSUMER, in_hand=10)) as deliveries:
         message = await take(deliveries)
         assert f"{UID}/1" == message.headers["ce-id"]
-        assert message.time_ms >= now + 1500
+        assert message.time_ms >= now + 2500
         assert [] == await schedules(log)
 
 
 async def test_a_wake_up_that_was_purged_never_comes(log: Log, world: World) -> None:
     """It is lost without a word, as by an administrator's hand: whoever needs it must look by himself (F43)."""
     now = await log.now()
-    for at in (now + 1000, now + 2000):
+    for at in (now + 2000, now + 3000):
         await log.schedule(a_wake_up(at), at_ms=at, target=timer_due(UID, at))
 
-    await world.purge(TIMER_STREAM.name, timer_schedule(UID, now + 1000))
+    await world.purge(TIMER_STREAM.name, timer_schedule(UID, now + 2000))
 
     async with aclosing(log.consume(TIMER_CONSUMER, in_hand=10)) as deliveries:
-        assert timer_due(UID, now + 2000) == (await take(deliveries)).subject
+        assert timer_due(UID, now + 3000) == (await take(deliveries)).subject
 
 
 async def test_a_long_wait_is_kept(log: Log) -> None:
