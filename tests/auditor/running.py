@@ -108,7 +108,7 @@ class Halting:
             await asyncio.Event().wait()
 
 
-async def until(holds: Callable[[], bool] | Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
+async def until(holds: Callable[[], bool] | Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
     """Wait until a condition holds; fail after a limit."""
     async with asyncio.timeout(seconds):
         while True:

@@ -173,7 +173,6 @@ async def test_it_looks_once_for_each_batch_of_reports_and_not_without(fake_audi
         await until(lambda: len(watched.looks) == 1)
         for _ in range(10):
             reported.set()
-            await asyncio.sleep(0)
         await until(lambda: len(watched.looks) == 2)
         with pytest.raises(TimeoutError):
             await until(lambda: len(watched.looks) > 2, seconds=0.5)
