@@ -6,7 +6,7 @@ import random
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor.learning import ActionFacts, event, is_news, learned
@@ -52,6 +52,7 @@ facts_of_actions = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(facts_of_actions, st.randoms())
 def test_the_same_facts_are_the_same_message(facts: list[ActionFacts], chance: random.Random) -> None:
     """Whatever their order, they give the same bytes and the same id, and a rate is a share."""

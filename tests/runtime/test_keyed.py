@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.keyed import KeyedWork
@@ -43,6 +43,7 @@ async def work_through(steps: Steps, side_by_side: int) -> tuple[dict[str, list[
     return done, most, most_of_one
 
 
+@settings(deadline=None)
 @given(
     steps=st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 4)), max_size=40),
     side_by_side=st.integers(1, 5),

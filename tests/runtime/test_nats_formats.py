@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.nats_headers import from_block, status_of, to_block
@@ -13,6 +13,7 @@ from runtime.subject_match import covers, stream_of
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,20}", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(NAMES, st.text(max_size=50)))
 def test_headers_come_back_and_never_forge_others(headers: dict[str, str]) -> None:
     """Whatever the values hold, reading a block gives the same names, and the same values but for their edges."""
