@@ -65,11 +65,14 @@ async def test_a_process_that_keeps_ending_is_started_with_growing_pauses(
 
 async def test_what_never_gets_ready_is_named_with_its_last_words(supervisor: Supervisor, tmp_path: Path) -> None:
     """The error holds the name, the exit code, what it wrote last and where its log is."""
-    await supervisor.add(a_process(tmp_path, "import sys; sys.exit('no such key: COLOUR')"))
+    ports = PortPool()
+    probe = HttpProbe(url=f"http://{LOOPBACK}:{ports.take()}/readyz")
+    await supervisor.add(a_process(tmp_path, "import sys; sys.exit('no such key: COLOUR')", probe=probe))
 
     with pytest.raises(NotReadyError) as caught:
         await supervisor.wait_ready("tiny")
 
+    ports.close()
     told = str(caught.value)
     expected = ("tiny failed 3 times", "it ended with code 1", "no such key: COLOUR", str(tmp_path / "tiny.log"))
     assert [part for part in expected if part not in told] == []
@@ -143,6 +146,7 @@ async def test_a_program_that_is_not_there_says_so(tmp_path: Path) -> None:
     """The log names the path, so the error does."""
     process = Process(ProcessSpec(name="tiny", command=(str(tmp_path / "absent"),), log=tmp_path / "tiny.log"))
     await process.start()
+    await process.wait()
 
     with pytest.raises(NotReadyError, match="absent could not be started: No such file or directory"):
         await process.wait_ready(10)
