@@ -67,8 +67,10 @@ def test_ports_are_below_those_that_the_kernel_gives_to_clients() -> None:
 
 def test_no_free_port_is_said_with_the_range(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every port is taken, the error names the range that was tried."""
-    monkeypatch.setattr(ports, "_bounds", lambda: (20_000, 20_000))
     pool = PortPool()
 
-    with socket.create_server((LOOPBACK, 20_000)), pytest.raises(LocalStackError, match="between 20000 and 20000"):
-        pool.take()
+    with socket.create_server((LOOPBACK, 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setattr(ports, "_bounds", lambda: (port, port))
+        with pytest.raises(LocalStackError, match=f"between {port} and {port}"):
+            pool.take()
