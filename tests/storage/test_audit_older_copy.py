@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(600), pytest.mark.asyncio(lo
 async def test_an_older_copy_of_the_database_is_never_written_to(system: World) -> None:
     """PostgreSQL is restored from a copy: the auditor says that rows are gone, and the way back fills them in."""
     supervisor, names = system.stack.supervisor, await system.apply(a_workflow("copy-0", ten_steps()))
-    await system.all_end(names)
+    await system.all_end(names, 240)
     await supervisor.stop("postgres")
     assert system.stack.access.postgres is not None
     data = system.stack.access.postgres.home / "data"
@@ -27,7 +27,7 @@ async def test_an_older_copy_of_the_database_is_never_written_to(system: World) 
     await supervisor.start("postgres")
     await system.reconnect_database()
     names = await system.apply(a_workflow("copy-1", ten_steps()))
-    await system.all_end(names)
+    await system.all_end(names, 240)
     await the_audit_holds_the_log(system)
     held = await system.database.fetchval("SELECT max(stream_sequence) FROM audit_accounted")
 
@@ -48,7 +48,7 @@ async def test_an_older_copy_of_the_database_is_never_written_to(system: World) 
     await system.all_ready(120)
     await the_audit_holds_the_log(system)
     names = await system.apply(a_workflow("copy-2", ten_steps()))
-    assert "completed" == (await system.all_end(names))[names[0]]["phase"]
+    assert "completed" == (await system.all_end(names, 240))[names[0]]["phase"]
 
 
 async def _copy(source: Path, target: Path) -> None:

@@ -108,7 +108,7 @@ async def test_a_slow_disk_is_waited_for(tmp_path: Path) -> None:
     async with a_machine(tmp_path) as machine, administrator(machine.url) as connection:
         machine.disk.becomes(Temper.SLOW)
         begun = time.monotonic()
-        await connection.request(an_event(1).subject, b"{}")
+        await connection.request(an_event(1).subject, b"{}", seconds=30.0)
         assert SLOW_SECONDS <= time.monotonic() - begun
 
 

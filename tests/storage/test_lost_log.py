@@ -49,6 +49,16 @@ async def is_said(world: World, what: str) -> None:
     await until(said, f"every service says {what!r}", 60)
 
 
+async def finds_no_stream(world: World, service: str) -> None:
+    """A service has connected to the server that is there now, and says so."""
+    port = world.stack.supervisor[service].process.spec.ports["health"]
+
+    async def said() -> bool:
+        return "does not exist" in (await page(port, "/readyz?verbose"))[1]
+
+    await until(said, f"the {service} finds no stream", 60)
+
+
 async def stored_last(world: World) -> int:
     """When the newest message that the log has was stored, in ms by the server's clock, which is this machine's."""
     async with administrator(world.stack.nats_url or "") as connection:
@@ -141,7 +151,7 @@ async def test_a_store_that_was_wiped_is_not_made_anew_by_the_installer(system: 
     damage.wipe(store)
     await system.stack.supervisor.start("auditor")
     await system.stack.supervisor.start("nats")
-    await system.stack.supervisor.wait_ready("nats")
+    await finds_no_stream(system, "executor_bridge")
     before = system.creations(names)  # what was on its way when NATS went has come by now
     code, said = await run(system, "kubernaut.install")
     assert (1, True) == (code, "kubernaut recover" in said), said
