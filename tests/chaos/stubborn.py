@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import time
 
@@ -12,9 +13,11 @@ BLOCKED_SECONDS = 8.0
 
 
 async def blocks(service: Service) -> None:
-    """Be well, then block the loop once."""
+    """Be well, then block the loop once, at SIGUSR1; who is ready hears it."""
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, told.set)
     service.health.dependency("nothing").ok()
-    await asyncio.sleep(0.5)
+    await told.wait()
     service.log.info("blocking")
     time.sleep(BLOCKED_SECONDS)  # noqa: ASYNC251 - that is the fault
     service.log.info("turning")
