@@ -5,6 +5,8 @@ Read at the end, with a plain connection each; keeps what is wrong as sentences.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import defaultdict
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
@@ -22,10 +24,14 @@ from tests.public_events import public_problems
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runtime.nats_connection import Connection
     from runtime.ports import Stored
     from tests.chaos.truth import Truth
 
 _FEW: Final = 3
+_LATE_SECONDS: Final = 60.0
+"""In which what is on its way when all is at rest has come: a last version to the log, a last message to the audit."""
+_POLL_SECONDS: Final = 0.2
 
 
 class Words:
@@ -38,6 +44,8 @@ class Words:
         self.decisions = 0
         self.dead_letters = 0
         self.events = 0
+        self._last = {subjects.LOG.name: 0, subjects.EVENT_STREAM.name: 0}
+        """Sequence that was read last, by stream."""
         self.ended: set[str] = set()
         """Uids of runs whose last decision is an end."""
         self._ids: set[str] = set()
@@ -48,19 +56,25 @@ class Words:
         self._told: dict[str, list[str]] = defaultdict(list)
 
     async def read(self, nats_url: str) -> None:
-        """Read the log and the public events."""
+        """Read the log and the public events, until they say what must be so or it is late for that."""
+        end = time.monotonic() + _LATE_SECONDS
         async with administrator(nats_url) as connection:
-            async with aclosing(
-                scan(connection, subjects.LOG.name, "kubernaut.>", last_per_subject=False, start=1)
-            ) as log:
-                async for message in log:
-                    self.take(message)
-            async with aclosing(
-                scan(connection, subjects.EVENT_STREAM.name, subjects.EVENTS, last_per_subject=False, start=1)
-            ) as events:
-                async for message in events:
-                    self.take_event(message)
-        self.problems += self._at_rest()
+            await self._read_on(connection)
+            while (missing := [*self._at_rest()]) and time.monotonic() < end:
+                await asyncio.sleep(_POLL_SECONDS)
+                await self._read_on(connection)
+        self.problems += missing
+
+    async def _read_on(self, connection: Connection) -> None:
+        for stream, filter_, take in (
+            (subjects.LOG.name, "kubernaut.>", self.take),
+            (subjects.EVENT_STREAM.name, subjects.EVENTS, self.take_event),
+        ):
+            reading = scan(connection, stream, filter_, last_per_subject=False, start=self._last[stream] + 1)
+            async with aclosing(reading) as messages:
+                async for message in messages:
+                    self._last[stream] = message.sequence
+                    take(message)
 
     def take(self, message: Stored) -> None:
         """Look at a message of the log."""
@@ -131,11 +145,18 @@ class Words:
             yield f"G1: {uid} is gone, and the log has no tombstone"
 
     async def audited(self, database_url: str) -> int:
-        """Hold the audit against what was read of the log: everything, each once (G9). Return how many rows it has."""
+        """Hold the audit against what was read of the log: everything, each once (G9). Return how many rows it has.
+
+        The last messages may be on their way to it: the services speak when nobody asks, too.
+        """
+        end = time.monotonic() + _LATE_SECONDS
         connection = await asyncpg.connect(database_url, timeout=30)
         try:
             query = "SELECT stream_sequence, kept_in FROM audit_accounted WHERE stream_sequence <= $1"
             rows = await connection.fetch(query, self.messages)
+            while len(rows) < self.messages and time.monotonic() < end:
+                await asyncio.sleep(_POLL_SECONDS)
+                rows = await connection.fetch(query, self.messages)
         finally:
             await connection.close()
         found = sorted(row["stream_sequence"] for row in rows)
