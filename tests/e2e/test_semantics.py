@@ -13,9 +13,9 @@ from kubernaut.local.stack import StackOptions
 from runtime.kinds import EXECUTIONS, WORKFLOWS
 from tests.e2e.people import fact, kubectl, kubernaut, waits_until
 from tests.e2e.system import a_world
-from tests.e2e.world import NAMESPACE, World, a_step, a_workflow, until
+from tests.e2e.world import NAMESPACE, PATIENCE, World, a_step, a_workflow, until
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.asyncio(loop_scope="session")]
 
 UNDO = {"rollbackSpec": {"action": "notify_only", "parameters": {"message": "undo"}}}
 REQUEST = "remediation.kubernaut.io"
@@ -35,7 +35,7 @@ def order_of_creation(world: World, run: str) -> list[str]:
     return [name for _, name in sorted(found)]
 
 
-async def gone(world: World, *names: str, seconds: float) -> None:
+async def gone(world: World, *names: str, seconds: float = PATIENCE) -> None:
     """Wait until these workflows do not exist any more."""
 
     async def none_left() -> bool:
@@ -52,7 +52,7 @@ async def test_the_limit_holds_in_dry_runs_retries_and_rollbacks(world: World) -
     simulate = {"all-steps": "fail:1", "step-13": "fail-not-retryable"}
     [name] = await world.apply(a_workflow("limited", [*steps, last], simulate=simulate, executionStrategy=strategy))
 
-    status = (await world.all_end([name], 120))[name]
+    status = (await world.all_end([name]))[name]
 
     made = world.creations([name])
     suffixes = ("-dryrun", "-retry-1", "-rollback")
@@ -79,9 +79,9 @@ async def test_a_rollback_goes_the_way_back(world: World) -> None:
 
 async def test_the_clock_of_the_run_stands_still_while_it_is_paused(world: World) -> None:
     """A run of ten seconds that is paused for longer than that completes."""
-    strategy = {"workflowTimeout": "10s"}
+    strategy, at_once = {"workflowTimeout": "10s"}, {"step-1": "take:0s"}
     [name] = await world.apply(
-        a_workflow("held-still", [a_step(1)], executionStrategy=strategy, control={"paused": True})
+        a_workflow("held-still", [a_step(1)], simulate=at_once, executionStrategy=strategy, control={"paused": True})
     )
     await waits_until(world, name, "phase", "executing")
 
@@ -99,7 +99,7 @@ async def test_a_cancel_that_terminates_leaves_no_execution_at_work(world: World
     steps = [a_step(1), a_step(2), a_step(3, 1, 2)]
     [name] = await world.apply(a_workflow("cut-short", steps, simulate={"all-steps": "hang"}))
     for number in (1, 2):
-        await waits_until(world, name, f"step {number}.k8sExecutionRef.name", f"{name}-step-{number}")
+        await world.carried_out(f"{name}-step-{number}")
 
     await kubernaut(world, "cancel", name, "--mode", "terminate")
     status = (await world.all_end([name]))[name]
@@ -107,7 +107,7 @@ async def test_a_cancel_that_terminates_leaves_no_execution_at_work(world: World
     async def none_left() -> bool:
         return not any(each["metadata"]["name"].startswith(f"{name}-") for each in await world.all_of(EXECUTIONS))
 
-    await until(none_left, "its executions are gone", 10)
+    await until(none_left, "its executions are gone", PATIENCE)
     assert ("cancelled", {"cancelled"}) == (status["phase"], {step["status"] for step in status["stepStatuses"]})
 
 
@@ -146,9 +146,9 @@ async def test_a_parent_that_is_deleted_in_any_phase_is_gone_within_ten_seconds(
     async def none_left() -> bool:
         return not any(each["metadata"]["name"].startswith("parent-") for each in await world.all_of(EXECUTIONS))
 
-    await until(recorded, "the ends are in the audit", 20)
+    await until(recorded, "the ends are in the audit", PATIENCE)
     # Those that had ended are the garbage collector's, which looks for new kinds every 30 s.
-    await until(none_left, "the executions are gone as well", 60)
+    await until(none_left, "the executions are gone as well", PATIENCE)
 
 
 async def test_an_approval_is_taken_in_by_whichever_scheduler_comes(world: World) -> None:
@@ -174,9 +174,9 @@ async def test_waits_before_a_retry_outlive_nats_and_the_scheduler(world: World)
         statuses = await world.statuses()
         return sum(fact(statuses.get(name, {}), "step 1.status") == "waiting_retry" for name in names) >= 10
 
-    await until(most_wait, "half of them wait for their retry", 20)
+    await until(most_wait, "half of them wait for their retry", PATIENCE)
     await asyncio.gather(*(world.stack.supervisor.kill(part) for part in ("nats", "scheduler")))
-    statuses = await world.all_end(names, 120)
+    statuses = await world.all_end(names)
 
     assert {"completed"} == {status["phase"] for status in statuses.values()}
     assert {f"{name}-step-1{again}": 1 for name in names for again in ("", "-retry-1")} == world.creations(names)
@@ -205,7 +205,7 @@ async def test_the_queue_starts_by_priority_and_then_by_age(
             await waits_until(world, name, "phase", "queued")
         left = names.pop()
         await world.cluster.delete(WORKFLOWS, NAMESPACE, left, uid=(await world.get(left))["metadata"]["uid"])
-        await gone(world, left, seconds=10)
+        await gone(world, left)
 
         for name in first:
             await kubernaut(world, "skip", name, "1", "--reason", "make room")
@@ -265,10 +265,11 @@ async def test_a_finished_object_goes_after_its_time_unless_a_request_owns_it(wo
     ]
     await world.apply(owned, *others)
 
-    await gone(world, "after-0s", "after-2s", seconds=60)
+    await world.all_end(["owned"])
+    await gone(world, "after-0s", "after-2s")
     kept = await world.get("owned")
     await kubectl(world, "delete", f"remediationrequests.{REQUEST}", "checkout-down")
-    await gone(world, "owned", seconds=30)
+    await gone(world, "owned")
 
     assert "completed" == kept["status"]["phase"]
     assert {} == {n: c for n, c in world.creations(["after-0s", "after-2s", "owned"]).items() if c != 1}
@@ -284,10 +285,10 @@ async def test_a_finished_object_stays_until_the_audit_holds_its_story(world: Wo
     async def asked_in_vain() -> bool:
         return b'"passed":false' in await last_outcome(world, uid)
 
-    await until(asked_in_vain, "it was asked whether the audit holds it", 30)
+    await until(asked_in_vain, "it was asked whether the audit holds it", PATIENCE)
     kept = await world.get(name)
     await world.stack.supervisor.start("auditor")
-    await gone(world, name, seconds=120)
+    await gone(world, name)
 
     row = await world.database.fetchrow("SELECT phase FROM workflow_run WHERE workflow_uid = $1", uid)
     assert "completed" == kept["status"]["phase"]
