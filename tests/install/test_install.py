@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 async def install(*arguments: str, **environment: str) -> tuple[int, str, str]:
     """Run the program; return exit code, output and error output."""
     process = await started(*arguments, **environment)
-    async with asyncio.timeout(90.0):
+    async with asyncio.timeout(240.0):
         output, errors = await process.communicate()
     assert process.returncode is not None
     return process.returncode, output.decode(), errors.decode()
@@ -103,12 +103,12 @@ async def test_a_consumer_that_is_past_what_it_was_to_read_is_named_and_left_as_
     named = f"{LOG.name}.{less.name}"
     async with administrator(fresh_nats.url) as connection, await nats.connect(fresh_nats.url) as client:
         await install_streams(connection, consumers=(less,))
-        await connection.request("kubernaut.outcome.u1", b"{}")
+        await connection.request("kubernaut.outcome.u1", b"{}", seconds=30.0)
         reader = await client.jetstream().pull_subscribe_bind(less.name, stream=LOG.name)
         await reader.fetch(1)  # and it is not acknowledged
 
         done = await install_streams(connection, consumers=(more,))
-        await connection.request(watch_story("pods"), b"{}")
+        await connection.request(watch_story("pods"), b"{}", seconds=30.0)
         with pytest.raises(RefusedError, match="did not read >, and may be past messages"):
             await install_streams(connection, consumers=(everything,))
         config = msgspec.json.decode(await connection.api(f"CONSUMER.INFO.{named}"))["config"] | {"max_deliver": 1}

@@ -17,11 +17,15 @@ from runtime.nats_continuity import Continuity, seen_in
 from schemas.nats_users import SETUP
 from schemas.subjects import CONSUMERS, EVENT_STREAM, LOG, SCHEDULER, STREAMS
 from tests.dying import DiedError, Life, a_process
+from tests.eventually import eventually
 from tests.install.test_install import install, started
 from tests.nats_server import NatsServer, administrator
 from tests.relay import AtText, a_relay
+from tests.storage.damage import store_below
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runtime.nats_connection import Connection
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
@@ -36,16 +40,17 @@ CHANGED = [f"STREAM.UPDATE.{LOG.name}", *_RECORDS, f"CONSUMER.CREATE.{LOG.name}.
 """What it does where nothing is there, and where an older version was installed; in order."""
 
 
-async def nothing_is_there(connection: Connection) -> None:
-    """Remove every stream."""
+async def nothing_is_there(connection: Connection, folder: Path) -> None:
+    """Remove every stream, with its files: the server puts them aside and deletes them later, one stream at a time."""
     for stream in STREAMS:
         with contextlib.suppress(NotFoundError):
             await connection.api(f"STREAM.DELETE.{stream.name}")
+    await eventually(lambda: not [*store_below(folder).glob("jetstream/*/streams/.*")], seconds=60.0)
 
 
-async def an_older_version_is_there(connection: Connection) -> None:
+async def an_older_version_is_there(connection: Connection, folder: Path) -> None:
     """Install, and change what a version before might have had otherwise."""
-    await nothing_is_there(connection)
+    await nothing_is_there(connection, folder)
     await install_streams(connection)
     await connection.api(f"STREAM.UPDATE.{LOG.name}", stream_config(LOG) | {"max_age": 3600 * 1_000_000_000})
     subject = f"CONSUMER.INFO.{LOG.name}.{SCHEDULER.name}"
@@ -67,13 +72,13 @@ async def a_service_opens(connection: Connection) -> None:
     ids=["new", "an upgrade"],
 )
 async def test_wherever_it_dies_the_next_run_does_the_rest_and_no_service_opens_before(
-    fresh_nats: NatsServer, before: object, effects: list[str]
+    fresh_nats: NatsServer, tmp_path: Path, before: object, effects: list[str]
 ) -> None:
     """In place of each effect; no effect is left out, since one run that lives does them all."""
     assert callable(before)
     async with administrator(fresh_nats.url) as connection:
         for number in range(len(effects) + 1):
-            await before(connection)
+            await before(connection, tmp_path)
             life = Life(number)
             async with a_process(fresh_nats.url, SETUP, life) as dying:
                 with pytest.raises(DiedError) if number < len(effects) else contextlib.nullcontext():
@@ -89,11 +94,11 @@ async def test_wherever_it_dies_the_next_run_does_the_rest_and_no_service_opens_
             await a_service_opens(connection)
 
 
-async def test_two_at_once_make_each_thing_and_refuse_nothing(fresh_nats: NatsServer) -> None:
+async def test_two_at_once_make_each_thing_and_refuse_nothing(fresh_nats: NatsServer, tmp_path: Path) -> None:
     """Side by side, and one that begins while the other is at its n-th effect."""
     async with administrator(fresh_nats.url) as one, administrator(fresh_nats.url) as other:
         for turn in range(4):
-            await nothing_is_there(one)
+            await nothing_is_there(one, tmp_path)
 
             async def late(turn: int = turn) -> list[str]:
                 for _ in range(turn):
@@ -112,10 +117,12 @@ async def test_two_at_once_make_each_thing_and_refuse_nothing(fresh_nats: NatsSe
 @pytest.mark.parametrize(
     "command", [f"STREAM.CREATE.{EVENT_STREAM.name} ", f"CONSUMER.CREATE.{LOG.name}.{CONSUMERS[-1].name} "]
 )
-async def test_the_program_is_killed_and_the_next_one_does_the_rest(fresh_nats: NatsServer, command: str) -> None:
+async def test_the_program_is_killed_and_the_next_one_does_the_rest(
+    fresh_nats: NatsServer, tmp_path: Path, command: str
+) -> None:
     """SIGKILL at the moment at which it would have sent this; what was made before is left as it is."""
     async with administrator(fresh_nats.url) as connection:
-        await nothing_is_there(connection)
+        await nothing_is_there(connection, tmp_path)
     processes: list[asyncio.subprocess.Process] = []
 
     def kill() -> None:

@@ -14,6 +14,7 @@ from schemas.subjects import LOG, SHADOW
 from tests.nats_server import NatsServer, administrator
 
 CONSUMER = f"CONSUMER.INFO.{LOG.name}.{SHADOW.name}"
+SECONDS = 120.0
 
 
 @pytest.mark.real
@@ -24,18 +25,18 @@ async def test_the_consumer_of_a_shadow_is_made_only_where_it_is_asked_for(fresh
         with pytest.raises(NotFoundError):
             await connection.api(CONSUMER)
 
-        done = await install(environment, ("shadow",), replicas=None, seconds=10)
+        done = await install(environment, ("shadow",), replicas=None, seconds=SECONDS)
 
         config = msgspec.json.decode(await connection.api(CONSUMER))["config"]
     assert [f"made consumer shadow of {LOG.name}"] == done
     assert SHADOW.filters in {(config.get("filter_subject"),), tuple(config.get("filter_subjects") or ())}
-    assert [] == await install(environment, ("shadow",), replicas=None, seconds=10)
+    assert [] == await install(environment, ("shadow",), replicas=None, seconds=SECONDS)
 
 
 @pytest.mark.real
 async def test_a_shadow_is_a_process_that_ends_on_sigterm(fresh_nats: NatsServer) -> None:
     """`python -m scheduler --shadow`, once it reads."""
-    await install({"NATS_URL": fresh_nats.url}, ("shadow",), replicas=None, seconds=10)
+    await install({"NATS_URL": fresh_nats.url}, ("shadow",), replicas=None, seconds=SECONDS)
     environment = os.environ | {
         "NATS_URL": fresh_nats.url,
         "KUBERNAUT_HEALTH_PORT": "0",
@@ -48,7 +49,7 @@ async def test_a_shadow_is_a_process_that_ends_on_sigterm(fresh_nats: NatsServer
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(SECONDS):
             serving = msgspec.json.decode(await process.stdout.readline())
             async with administrator(fresh_nats.url) as connection:
                 while not msgspec.json.decode(await connection.api(CONSUMER))["num_waiting"]:  # noqa: ASYNC110 - polled
@@ -67,7 +68,7 @@ async def test_a_shadow_is_a_process_that_ends_on_sigterm(fresh_nats: NatsServer
 def test_the_scheduler_takes_no_other_argument() -> None:
     """A misspelt switch must not start one that acts."""
     done = subprocess.run(
-        [sys.executable, "-m", "scheduler", "--shadwo"], capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-m", "scheduler", "--shadwo"], capture_output=True, text=True, timeout=SECONDS, check=False
     )
 
     assert 1 == done.returncode
