@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -20,6 +21,7 @@ from schemas.nats_users import READER, USERS, permissions
 from schemas.subjects import AUDITOR, BRIDGE, LOG, TIMER_STREAM
 from tests.databases import an_empty_database
 from tests.doctor.patient import Patient, a_nats_server
+from tests.e2e.world import until
 from tests.nats_server import administrator
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]  # programs start, each a second of CPU
 WORKFLOWS = "workflowexecutions.workflowexecution.kubernaut.io"
+ANSWER_SECONDS = 30.0
 
 
 @pytest_asyncio.fixture
@@ -84,8 +87,8 @@ async def test_a_stream_near_its_limit(fresh_nats: NatsServer) -> None:
     async with administrator(fresh_nats.url) as api:
         config = msgspec.json.decode(await api.api(f"STREAM.INFO.{LOG.name}"))["config"]
         await api.api(f"STREAM.UPDATE.{LOG.name}", config | {"max_msgs": 2})
-        await api.request("kubernaut.watch.x", b"{}")
-        await api.request("kubernaut.watch.x", b"{}")
+        await api.request("kubernaut.watch.x", b"{}", seconds=ANSWER_SECONDS)
+        await api.request("kubernaut.watch.x", b"{}", seconds=ANSWER_SECONDS)
 
     found = await patient.wrong("stream.room")
 
@@ -118,7 +121,7 @@ async def test_a_log_that_was_removed(fresh_nats: NatsServer) -> None:
     """It is not to be installed anew: recovery is what is told to type."""
     patient = Patient(NATS_URL=fresh_nats.url)
     async with administrator(fresh_nats.url) as api:
-        await api.request("kubernaut.watch.x", b"{}")
+        await api.request("kubernaut.watch.x", b"{}", seconds=ANSWER_SECONDS)
         await install_streams(api)  # vouches once more, with what is in it now
         await api.api(f"STREAM.DELETE.{LOG.name}")
 
@@ -173,7 +176,7 @@ async def test_the_user_reader_is_enough(tmp_path: Path) -> None:
     async with a_nats_server(tmp_path, text) as (address, _):
         async with administrator(f"nats://admin:a@{address}") as api:
             await install_streams(api)
-            await api.request("kubernaut.watch.x", b"{}")
+            await api.request("kubernaut.watch.x", b"{}", seconds=ANSWER_SECONDS)
         found = await Patient(NATS_URL=f"nats://{READER}:r@{address}").findings()
 
     assert set() == {each.id for each in found if each.severity == "unknown"}
@@ -260,7 +263,7 @@ async def test_rows_that_are_gone(fresh_nats: NatsServer, dsn: str) -> None:
             await stream.publish("kubernaut.watch.x", b"{}", headers={"Nats-Msg-Id": str(number)})
         waiting = await stream.pull_subscribe_bind(AUDITOR.name, LOG.name)
         for message in await waiting.fetch(3):
-            await message.ack_sync()
+            await message.ack_sync(ANSWER_SECONDS)
 
     found = await patient.wrong("audit.rows")
     await patient.type(found.command)
@@ -311,6 +314,7 @@ async def test_an_account_without_its_rights(kubeconfig: str) -> None:
         await patient.type(found.command)
 
         assert "watch workflowexecutions.workflowexecution.kubernaut.io" in found.seen
+        await until(partial(_is, patient, "ok", "rights.enough", account), "the account has its rights", 60)
         await patient.well("rights.enough", about=account)
         await patient.well("rights.narrow", about=account)
 
@@ -318,12 +322,19 @@ async def test_an_account_without_its_rights(kubeconfig: str) -> None:
             f"kubectl create clusterrolebinding far-{namespace} --clusterrole cluster-admin "
             f"--serviceaccount {namespace}:kubernaut-watcher"
         )
+        await until(partial(_is, patient, "error", "rights.narrow", account), "the account may everything", 60)
         assert "get secrets" in (await patient.wrong("rights.narrow", about=account)).seen
     finally:
         await patient.type(
             f"kubectl delete clusterrolebinding far-{namespace} kubernaut-watcher-{namespace}", code=None
         )
         await patient.type(f"kubectl delete namespace {namespace} --wait=false")
+
+
+async def _is(patient: Patient, severity: str, check: str, account: str) -> bool:
+    """Whether it is found so of an account by now: what is given is in force a moment later."""
+    found = [each.severity for each in await patient.findings() if each.id == check and account in each.about]
+    return found == [severity]
 
 
 def _deployment(namespace: str) -> dict[str, Any]:
