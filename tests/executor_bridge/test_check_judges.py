@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from executor_bridge.checks.amounts import of_node
@@ -98,6 +98,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @example(found={"status": {"phase": {}, "conditions": [[], {"type": {}}], "hard": {"cpu": []}}}, parameters={})
 @given(found=JSON, parameters=st.dictionaries(st.sampled_from(["replicas", "size", "cpu", "targetNode"]), JSON))
 def test_no_object_makes_a_judge_fail(found: Any, parameters: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler import graph
@@ -119,6 +119,7 @@ def test_makespan_follows_the_order_that_was_asked_for(
     assert expected + 10.0 * len(before) == graph.makespan(four, seconds, 2, longest_first=longest_first)
 
 
+@settings(deadline=None)
 @given(acyclic())
 def test_every_step_of_an_acyclic_graph_is_in_exactly_one_wave_after_what_it_needs(found: graph.Graph) -> None:
     """Waves are a partition in topological order, and an acyclic graph has no cycle."""
@@ -130,6 +131,7 @@ def test_every_step_of_an_acyclic_graph_is_in_exactly_one_wave_after_what_it_nee
     assert () == graph.cycles(found)
 
 
+@settings(deadline=None)
 @given(acyclic(), st.data())
 def test_the_critical_path_is_as_long_as_the_makespan_without_a_limit(found: graph.Graph, data: st.DataObject) -> None:
     """With a place for every step nothing but the graph takes time."""
@@ -140,6 +142,7 @@ def test_the_critical_path_is_as_long_as_the_makespan_without_a_limit(found: gra
     assert sum(seconds[n] for n in path) == graph.makespan(found, seconds, len(found), longest_first=True)
 
 
+@settings(deadline=None)
 @given(acyclic(), st.data())
 def test_one_edge_back_from_start_to_end_makes_a_cycle_that_is_named(found: graph.Graph, data: st.DataObject) -> None:
     """Closing any path makes a cycle, and what is named is one."""

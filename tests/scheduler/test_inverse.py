@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.inverse import _DERIVED, inverse
@@ -127,6 +127,7 @@ BEFORE = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(
     action=st.sampled_from(list(ACTIONS)),
     parameters=st.sampled_from([DEPLOYMENT, STATEFUL_SET, HPA, NODE, TAINT, {"node": "n1", "key": "team"}, {}]),

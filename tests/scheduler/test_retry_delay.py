@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.backoff import delay_ms
@@ -60,6 +60,7 @@ def test_each_retry_waits_differently() -> None:
 DURATIONS = st.builds("{}{}".format, st.integers(0, 10**18), st.sampled_from(["ms", "s", "m", "h"]))
 
 
+@settings(deadline=None)
 @given(
     policy=st.builds(RetryPolicy, initial_delay=DURATIONS, multiplier=st.floats(1, 10), max_delay=DURATIONS),
     retry=st.integers(1, 1_000_000),

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import quantities
@@ -363,6 +363,7 @@ def test_a_value_deeper_than_the_stack_is_checked() -> None:
     )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(TABLE)) | JSON, st.dictionaries(st.sampled_from(sorted(GOOD)), JSON) | JSON)
 def test_check_never_raises_and_answers_in_short_lines(action: Any, parameters: Any) -> None:
     """Whatever JSON it is given."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.nats_headers import from_block, to_block
@@ -109,6 +109,7 @@ def test_a_required_attribute_that_is_empty_is_missing() -> None:
         from_message("s", EXAMPLE | {"ce-id": ""}, b"")
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(min_size=1))
 def test_any_value_comes_back_over_the_wire(correlation: str, about: str) -> None:
     """Through the block of headers as NATS carries it, blanks at the ends and line breaks included."""

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import jsonschema  # type: ignore[import-untyped]
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import durations, messages, subjects
@@ -39,6 +39,7 @@ def test_executions_have_the_names_that_people_expect(step: int, attempt: int, p
     assert expected == execution_name("web", step, attempt, purpose)
 
 
+@settings(deadline=None)
 @given(st.integers(200, 253), ATTEMPTS, ATTEMPTS)
 def test_a_name_that_is_cut_is_valid_and_unique(length: int, one: Any, other: Any) -> None:
     """However long the workflow's name is: no two attempts share a name."""
@@ -51,6 +52,7 @@ def test_a_name_that_is_cut_is_valid_and_unique(length: int, one: Any, other: An
     assert (names[0] == names[1]) == (one == other)
 
 
+@settings(deadline=None)
 @given(ATTEMPTS, ATTEMPTS)
 def test_each_attempt_has_a_key_of_its_own(one: Any, other: Any) -> None:
     """A repeat of the same command has the same key, any other has another."""
@@ -73,6 +75,7 @@ def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
         durations.parse(text)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**11))
 def test_a_duration_is_written_as_it_is_read(milliseconds: int) -> None:
     """To the millisecond."""
@@ -188,6 +191,7 @@ EVENT = Event(
 )
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         Event,

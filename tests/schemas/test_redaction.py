@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.redaction import LONGEST_TEXT, MARKER, holds_marker, is_secret_name, redact, redact_json
@@ -308,6 +308,7 @@ VALUE = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(VALUE, st.sampled_from([None, b"key"]))
 def test_redacting_twice_changes_nothing(value: Any, key: bytes | None) -> None:
     """The second time gives back the very object, so that each place of the product may redact again."""
@@ -316,6 +317,7 @@ def test_redacting_twice_changes_nothing(value: Any, key: bytes | None) -> None:
     assert redact(once, key) is once
 
 
+@settings(deadline=None)
 @given(VALUE)
 def test_only_what_changed_is_made_anew(value: Any) -> None:
     """The same object when nothing was taken out, a marker in it when something was."""
@@ -324,6 +326,7 @@ def test_only_what_changed_is_made_anew(value: Any) -> None:
     assert clean is value or holds_marker(clean)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | VALUE.map(lambda value: msgspec.json.encode(value, order="sorted")))
 def test_json_is_redacted_as_its_value_is(raw: bytes) -> None:
     """Whatever bytes: no error; JSON stays JSON, with nothing left for a second time."""
@@ -341,6 +344,7 @@ def is_json(raw: bytes) -> bool:
     return True
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["wombat7", "s3cr3t-Value", "p@ss/w0rd"]), VALUE, TEXT, st.sampled_from([" ", "\n", ""]))
 def test_a_password_is_gone_wherever_it_was(secret: str, beside: Any, name: str, gap: str) -> None:
     """In no part of what comes out, whatever is beside it."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubernaut.conformance.story import NOW, a_run, a_uid
@@ -110,6 +110,7 @@ def test_what_is_no_event_as_promised_says_what_is_wrong(message: Stored, words:
     assert re.search(words, item.error)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.dictionaries(st.sampled_from([*to_headers(STEP_READY), "x"]), st.text()))
 def test_nothing_stops_the_reader(data: bytes, headers: dict[str, str]) -> None:
     """Whatever a message holds, there is an item and a line for it."""
