@@ -186,10 +186,12 @@ async def test_trouble_with_the_api_passes(verb: Any, error: Exception, *, after
 async def test_a_status_that_somebody_else_changed_is_read_again() -> None:
     """A conflict is answered by reading the object; what was found there counts."""
     cluster = a_cluster({"step-1": "take:50ms"})
+    start, passed = clock(), 0
 
-    async with simulated(cluster):
+    async with simulated(cluster, clock=lambda: start + passed):
         await eventually(lambda: phases(cluster) == ["executing"])
         cluster.set_status(EXECUTIONS, "shop", "leak-step-1", jobName="by-hand")
+        passed = 50
         await eventually(lambda: ended(cluster))
 
     assert cluster.of(EXECUTIONS)[0]["status"]["jobName"] == "by-hand"
