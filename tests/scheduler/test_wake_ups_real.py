@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runtime.errors import UnavailableError
 from runtime.logs import get_logger
+from runtime.metrics import REGISTRY
 from scheduler.sweep_loop import Sweeper
 from scheduler.timer_index import GRACE_MS
 from scheduler.wake import Waker
@@ -45,6 +47,15 @@ async def collect(log: Log, fired: Fired) -> None:
             await delivery.ack()
 
 
+async def arm(waker: Waker, uid: str, at: int) -> None:
+    """Arm a wake-up as the scheduler does: again, while the server is away for longer than one try."""
+    while True:
+        try:
+            return await waker.arm(uid, at)
+        except UnavailableError as error:
+            LOGGER.info("armed_again", error=str(error))
+
+
 @pytest.mark.real
 async def test_of_200_wake_ups_none_is_early_and_none_is_lost_by_kills(fresh_nats: NatsServer) -> None:
     """The server is killed while they are armed, while they wait and while they come."""
@@ -65,7 +76,7 @@ async def test_of_200_wake_ups_none_is_early_and_none_is_lost_by_kills(fresh_nat
 
         killing = asyncio.create_task(kill())
         for uid, at in times.items():
-            await waker.arm(uid, at)
+            await arm(waker, uid, at)
         await killing
         await eventually(lambda: len(fired) == TIMERS, seconds=60.0, what=f"{TIMERS - len(fired)} were lost")
         collecting.cancel()
@@ -78,27 +89,34 @@ async def test_of_200_wake_ups_none_is_early_and_none_is_lost_by_kills(fresh_nat
     assert set(times) == set(fired)
 
 
+def swept() -> float | None:
+    """How many wake-ups sweeps have sent."""
+    return REGISTRY.get_sample_value("kubernaut_timers_swept_total")
+
+
 @pytest.mark.real
 async def test_what_was_purged_is_sent_by_the_sweep_and_the_rest_comes_by_itself(fresh_nats: NatsServer) -> None:
     """Somebody removes one schedule of two by hand; both runs are woken, and the sweep needs one message for it."""
     async with NatsWorld(fresh_nats) as world, administrator(fresh_nats.url) as connection:
         log = await world.open()
-        at = await log.now() + 500
-        for uid in ("kept", "purged"):
-            await Waker(log).arm(uid, at)
-            await log.publish(a_decision(uid, timers={"phase": at}, wake_at=at))
+        at = await log.now() + 2000
+        await Waker(log).arm("purged", at)
         purged = subjects.timer_schedule("purged", at)
         await connection.api(f"STREAM.PURGE.{TIMER_STREAM.name}", {"filter": purged})
+        await Waker(log).arm("kept", at)
+        for uid in ("kept", "purged"):
+            await log.publish(a_decision(uid, timers={"phase": at}, wake_at=at))
         fired: Fired = {}
         collecting = asyncio.create_task(collect(log, fired))
         await eventually(lambda: "kept" in fired)
         await log.publish(a_decision("kept", version=2))
-        sweeper = Sweeper(log, LOGGER)
+        sweeper, before = Sweeper(log, LOGGER), swept()
 
         async with asyncio.timeout(30.0):
-            while "purged" not in fired:
+            while swept() == before:
                 await sweeper.sweep()
                 await asyncio.sleep(0.1)
+        await eventually(lambda: "purged" in fired)
         collecting.cancel()
 
     assert {"kept": 1, "purged": 1} == {uid: len(each) for uid, each in fired.items()}
