@@ -18,6 +18,7 @@ from tests.replay.builders import CORPUS, a_recording, without
 
 FILE = str(CORPUS / "stuck-drain.ndjson.gz")
 MADE = Chain(a_recording("stuck-drain")).made
+SECONDS = 60.0
 
 
 def run(*arguments: str) -> Result:
@@ -91,7 +92,7 @@ def test_on_a_terminal_keys_step_forward_and_back() -> None:
             type_(main_end, key)
             assert f"decision {shown} of {len(MADE)}" in screen(main_end)
         type_(main_end, "q")
-        assert 0 == process.wait(10)
+        assert 0 == process.wait(SECONDS)
     finally:
         process.kill()
         process.wait()
@@ -102,7 +103,7 @@ def type_(terminal: int, key: str) -> None:
     """Press a key once the program waits for one: what is typed before is thrown away by the terminal."""
     import termios  # noqa: PLC0415 - not on every system
 
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + SECONDS
     while termios.tcgetattr(terminal)[3] & termios.ICANON:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -113,7 +114,7 @@ def screen(terminal: int) -> str:
     """What is printed until a key is waited for."""
     text = ""
     while "q: quit" not in text:
-        ready, _, _ = select.select([terminal], [], [], 20)
+        ready, _, _ = select.select([terminal], [], [], SECONDS)
         assert ready, text
         text += os.read(terminal, 65536).decode(errors="replace")
     return text
