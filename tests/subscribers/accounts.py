@@ -26,7 +26,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy" / "nats"
 STREAM = EVENT_STREAM.name
 PASSWORDS = {"KUBERNAUT_PASSWORD": "k", "ADMIN_PASSWORD": "a", "MY_TEAM_PASSWORD": "m", "OTHER_TEAM_PASSWORD": "o"}
 _USERS = {"kubernaut": "k", "subscribers-admin": "a", "my-team": "m", "other-team": "o"}
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 class Server:

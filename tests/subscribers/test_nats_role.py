@@ -120,7 +120,8 @@ async def make_consumer(client: Any, name: str, **more: str) -> dict[str, Any]:
     """Make a consumer of the event stream; return the answer."""
     config = {"durable_name": name, "name": name, "ack_policy": "explicit"} | more
     body = json.dumps({"stream_name": STREAM, "config": config, "action": ""}).encode()
-    answer: dict[str, Any] = json.loads((await client.request(f"$JS.API.CONSUMER.CREATE.{STREAM}.{name}", body)).data)
+    reply = await client.request(f"$JS.API.CONSUMER.CREATE.{STREAM}.{name}", body, timeout=SECONDS)
+    answer: dict[str, Any] = json.loads(reply.data)
     return answer
 
 
@@ -129,7 +130,7 @@ async def pull_into(server: Server, user: str, name: str, target: str) -> None:
     async with server.client(user) as client:
         assert "error" not in await make_consumer(client, name)
         await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{name}", b'{"batch": 1}', reply=target)
-        await client.request(f"$JS.API.CONSUMER.INFO.{STREAM}.{name}")  # answered after the pull was
+        await client.request(f"$JS.API.CONSUMER.INFO.{STREAM}.{name}", timeout=SECONDS)  # answered after the pull was
 
 
 async def test_in_the_account_of_the_services_a_pull_is_a_publish(server: Server) -> None:
@@ -137,6 +138,9 @@ async def test_in_the_account_of_the_services_a_pull_is_a_publish(server: Server
     log, events = await server.stored()
 
     await pull_into(server, "kubernaut", "insider", "kubernaut.signal.u.alert")
+    async with asyncio.timeout(SECONDS):
+        while (log, events) == await server.stored():  # noqa: ASYNC110 - the server is asked
+            await asyncio.sleep(0.1)
 
     assert (log + 1, events) == await server.stored()
 
@@ -165,7 +169,7 @@ async def test_a_subscriber_cannot_have_events_pushed_into_the_log(server: Serve
     async with server.client("other-team") as client:
         more = {"deliver_subject": "kubernaut.signal.u.alert", "ack_policy": "none"}
         assert "error" not in await make_consumer(client, "other-pushed", **more)
-        await client.request(f"$JS.API.CONSUMER.INFO.{STREAM}.other-pushed")
+        await client.request(f"$JS.API.CONSUMER.INFO.{STREAM}.other-pushed", timeout=SECONDS)
 
     assert before == await server.stored()
 
