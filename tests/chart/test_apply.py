@@ -18,7 +18,7 @@ from tests.schemas.api import CRDS, Api, kubectl_program
 from tests.tools.charts import CHART, Helm, held_to, kubeconform_program, objects, rendered, wrong_kinds
 
 pytestmark = pytest.mark.real
-SECONDS: Final = 60.0
+SECONDS: Final = 300.0
 OURS: Final = "app.kubernetes.io/instance=kubernaut"
 
 
@@ -101,19 +101,24 @@ async def test_a_release_lives_its_life(installer: Helm, api: Api, kubeconfig: s
 async def test_in_its_namespaces_and_in_no_other(installer: Helm, api: Api, kubeconfig: str, namespace: str) -> None:
     """The real authorizer lets the accounts of a release for one namespace work there, and nowhere else."""
     with held_to("restricted", api, f"chart-shop-{uuid4().hex[:8]}") as shop:
-        _helm(installer, "install", namespace, over(MINIMAL, {"kubernetes": {"namespaces": [shop]}}))
-        try:
-            asked = {
-                (account, verb, where): _may(api, f"{namespace}:kubernaut-{account}", verb, where)
+        wanted = {("watcher", "list", shop), ("executor-bridge", "patch", shop)}
+
+        def allowed() -> set[tuple[str, str, str]]:
+            return {
+                (account, verb, where)
                 for account, verb in (("watcher", "list"), ("executor-bridge", "patch"), ("scheduler", "get"))
                 for where in (shop, namespace, "")
+                if _may(api, f"{namespace}:kubernaut-{account}", verb, where)
             }
+
+        _helm(installer, "install", namespace, over(MINIMAL, {"kubernetes": {"namespaces": [shop]}}))
+        try:
+            await eventually(lambda: wanted <= allowed(), seconds=SECONDS)  # in force a moment after they were given
+            found = allowed()
         finally:
             installer.run("uninstall", "kubernaut", "--namespace", namespace)
 
-    assert {("watcher", "list", shop), ("executor-bridge", "patch", shop)} == {
-        each for each, may in asked.items() if may
-    }
+    assert wanted == found
     await eventually(lambda: not _whatever_is_ours(kubeconfig), seconds=SECONDS)
 
 

@@ -35,9 +35,11 @@ class Cluster:
         self.folder = folder
 
     def deploy(self, chart: Path) -> None:
-        """Install or upgrade the release."""
+        """Install or upgrade the release, and wait until what it defines is served."""
         arguments = ("upgrade", "--install", "kubernaut", chart, "--namespace", NAMESPACE, "--create-namespace")
         self.helm.run(*arguments, "--values", "-", stdin=json.dumps(MINIMAL))
+        for definition in DEFINITIONS:
+            self.api.wait_served(definition)
 
     def definition(self, name: str) -> dict[str, Any]:
         """One as the server has it."""

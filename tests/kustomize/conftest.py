@@ -13,7 +13,8 @@ from tests.schemas.api import Api, kubectl_program, serving
 from tests.tools.charts import Helm, helm_program
 from tests.tools.definitions import ALL, definitions
 
-SECONDS = 180.0
+SECONDS = 600.0
+WAIT = "--timeout=540s"
 Kubectl = Callable[..., str]
 
 
@@ -48,6 +49,6 @@ def kubectl(own_kubeconfig: str) -> Kubectl:
 def cluster(own_kubeconfig: str, kubectl: Kubectl) -> Iterator[Api]:
     """With the definitions of KEDA, the Prometheus operator, cert-manager and CloudNativePG."""
     kubectl("apply", "--server-side", *(f"--filename={file}" for source in ALL for file in definitions(source)))
-    kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    kubectl("wait", "--for=condition=Established", "crd", "--all", WAIT)
     with serving(own_kubeconfig) as api:
         yield api

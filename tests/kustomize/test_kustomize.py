@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.kustomize.conftest import Kubectl
+from tests.kustomize.conftest import WAIT, Kubectl
 from tests.kustomize.rendering import FOLDER, files
 from tests.schemas.api import Api, kubectl_program
 from tests.tools.build import BUILD_SECONDS
@@ -146,7 +146,7 @@ def test_a_restricted_namespace_takes_it_for_real(overlay: str, cluster: Api, ku
     file = tmp_path / "made.yaml"
     file.write_text(made)
     apply = ("apply", "--server-side", "--force-conflicts", "--validate=strict", f"--filename={file}")
-    kubectl("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=120s")  # of the test before
+    kubectl("wait", "--for=delete", f"namespace/{NAMESPACE}", WAIT)  # of the test before
     with held_to("restricted", cluster, NAMESPACE):
         kubectl(*apply, "--dry-run=server")
         kubectl(*apply)

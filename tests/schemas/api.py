@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 WORKFLOWS = "/apis/workflowexecution.kubernaut.io/v1/namespaces/{}/workflowexecutions"
 EXECUTIONS = "/apis/kubernetesexecution.kubernaut.io/v1/namespaces/{}/kubernetesexecutions"
-SECONDS = 30
+SECONDS = 120
 
 
 class Answer:
@@ -30,12 +30,20 @@ class Answer:
     def __init__(self, code: int, raw: bytes) -> None:
         self.code = code
         self.raw = raw
-        self.object: Any = json.loads(raw)
+        self.object: Any = _read(raw)
 
     @property
     def message(self) -> str:
         """The whole message of a refusal, empty for a success."""
         return "" if self.code < 400 else str(self.object.get("message"))
+
+
+def _read(raw: bytes) -> Any:
+    """Return the object; of a path that is not served yet the server says so in words, or nothing at all."""
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return {"message": raw.decode(errors="replace")}
 
 
 class Api:
@@ -81,9 +89,13 @@ class Api:
             path = f"{CRDS}/{name}?fieldManager=tests&force=true"
             answer = self.call("PATCH", path, definition, kind="application/apply-patch+yaml")
             assert answer.code < 300, answer.message
-            self._wait(f"{CRDS}/{name}", lambda crd: _condition(crd, "Established"))
-            spec = definition["spec"]
-            self._wait(f"/apis/{spec['group']}/v1/{spec['names']['plural']}", lambda found: "items" in found)
+            self.wait_served(definition)
+
+    def wait_served(self, definition: Any) -> None:
+        """Wait until the server serves what a definition defines."""
+        self._wait(f"{CRDS}/{definition['metadata']['name']}", lambda crd: _condition(crd, "Established"))
+        spec = definition["spec"]
+        self._wait(f"/apis/{spec['group']}/v1/{spec['names']['plural']}", lambda found: "items" in found)
 
     def make_namespace(self, name: str) -> None:
         """Make a namespace and stay in it."""

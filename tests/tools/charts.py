@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
@@ -12,12 +13,13 @@ from typing import Any, Final
 
 import yaml
 
-from tests.schemas.api import Api
+from tests.schemas.api import CRDS, Api
 from tests.tools.build import built
 from tests.tools.kinds import LOCATION, schema_files
 
 _MODULES: Final = Path(__file__).parent / "cluster"
 _SECONDS: Final = 120.0
+_POLL_SECONDS: Final = 0.5
 CHART: Final = Path(__file__).parents[2] / "deploy" / "chart"
 KUBERNETES: Final = "1.36.0"
 """What is rendered for; a server says it by itself."""
@@ -92,13 +94,38 @@ def of_kind(manifests: str, kind: str) -> dict[str, dict[str, Any]]:
 def write_kinds(api: Api, folder: Path) -> None:
     """Write the JSON Schema of every kind that the server has, those of resource definitions as well.
 
+    Of a definition it tells a moment after it serves it.
+    """
+    end = time.monotonic() + _SECONDS
+    while missing := _defined(api) - _written(api, folder):
+        assert time.monotonic() < end, f"the server does not tell of {sorted(missing)}"
+        time.sleep(_POLL_SECONDS)
+
+
+def _written(api: Api, folder: Path) -> set[str]:
+    """Write what it tells now; return the names of the files.
+
     By their paths: the addresses that it gives with them hold a hash, and lead nowhere once a definition changed.
     """
+    written = set()
     for path in api.call("GET", "/openapi/v3").object["paths"]:
         document = api.call("GET", f"/openapi/v3/{path}").object
         if "components" in document:
             for name, schema in schema_files(document):
                 (folder / name).write_text(json.dumps(schema))
+                written.add(name)
+    return written
+
+
+def _defined(api: Api) -> set[str]:
+    """Return the names of the files of all kinds that resource definitions define."""
+    specs = [each["spec"] for each in api.call("GET", CRDS).object["items"]]
+    return {
+        f"{spec['group']}_{version['name']}_{spec['names']['kind'].lower()}.json"
+        for spec in specs
+        for version in spec["versions"]
+        if version["served"]
+    }
 
 
 def wrong_kinds(program: Path, kinds: Path, manifests: str) -> list[str]:
