@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from schemas.subjects import Consumer
 
 _NAME = "nats"
+_CONNECT_SECONDS = 60.0
 
 
 class NatsServer:
@@ -74,7 +75,7 @@ async def administrator(url: str) -> AsyncIterator[Connection]:
     connection = Connection(url, "test", Dependency("nats"), structlog.get_logger())
     keep = asyncio.create_task(connection.keep())
     try:
-        await asyncio.wait_for(connection.wait(), 10.0)
+        await asyncio.wait_for(connection.wait(), _CONNECT_SECONDS)
         yield connection
     finally:
         await connection.close()

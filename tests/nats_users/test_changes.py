@@ -61,7 +61,7 @@ async def write(url: str, first: int, count: int) -> None:
     """Publish as an administrator, and know that it is stored."""
     async with administrator(url) as connection:
         for number in range(first, first + count):
-            await connection.request(FREEZES, b'{"number": %d}' % number)
+            await connection.request(FREEZES, b'{"number": %d}' % number, seconds=SECONDS)
 
 
 async def test_f41_a_user_that_is_taken_away_is_unready_with_the_reason_and_goes_on_with_a_new_key(

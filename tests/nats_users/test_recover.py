@@ -61,7 +61,7 @@ async def a_lost_log(folder: Path, database_url: str, kubeconfig: str) -> AsyncI
         await install({"KUBECONFIG": kubeconfig}, ("crds",), replicas=1, seconds=SECONDS)
         await install(nats.environment(SETUP), ("streams",), replicas=1, seconds=SECONDS)
         async with connected(nats.address(RECOVERY), RECOVERY) as connection:
-            await connection.request("kubernaut.operation.test", b"{}")
+            await connection.request("kubernaut.operation.test", b"{}", seconds=SECONDS)
             async with kept(nats.address("watcher"), "watcher", Lines()):  # which notes how far the log goes
                 await connection.api(f"STREAM.DELETE.{LOG.name}")
         yield Lost(nats, {"KUBECONFIG": kubeconfig, "DATABASE_URL": audit})
