@@ -30,7 +30,7 @@ from tests.schemas.api import Api, serving
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 ASKED: Final = {
     ANNOTATION_ALLOWED_ACTIONS: "notify_only",
     ANNOTATION_APPROVAL_REQUIRED: "true",
@@ -109,9 +109,9 @@ async def test_runs_go_their_whole_way_under_the_policies(tmp_path: Path) -> Non
         own = await kubernaut(world, "approve", "good", "--yes", expected_code=1)
         for name in ("good", "bad"):
             await kubernaut(world, "approve", name, "--yes", "--kubeconfig", alice)
-        ended = await world.all_end(["good", "bad"])
+        ended = await world.all_end(["good", "bad"], 300)
         await world.cluster.delete(WORKFLOWS, NAMESPACE, "good", uid=(await world.get("good"))["metadata"]["uid"])
-        await until(lambda: _gone(world, "good"), "the deleted run is gone", 60)
+        await until(lambda: _gone(world, "good"), "the deleted run is gone", 300)
 
         assert "this namespace asks for four eyes" in own
         assert {"good": "completed", "bad": "failed"} == {name: one["phase"] for name, one in ended.items()}
