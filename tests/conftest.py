@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from runtime.ports import Published
 
-pytest.register_assert_rewrite("tests.e2e.world")  # its assertions speak wherever it is used from
+pytest.register_assert_rewrite("tests.e2e.system", "tests.e2e.world")  # they speak wherever they are used from
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -21,12 +21,16 @@ def an_entry(code: int, *, user: str = WATCHER, verb: str = "list", namespace: s
 
 
 def test_a_right_that_was_refused_for_a_moment_is_none(tmp_path: Path) -> None:
-    """An API server that has just started refuses what it allows before and after; whatever it never allows counts."""
+    """An API server that has just started refuses what it allows before and after; whatever it never allows counts.
+
+    That an object is not there is told to nobody who may not read it.
+    """
     log = tmp_path / "audit.log"
     moment = [an_entry(200), an_entry(403), an_entry(404), an_entry(200)]
-    never = [an_entry(403, verb="delete"), an_entry(403, namespace="elsewhere"), an_entry(404, namespace="elsewhere")]
+    probe = [an_entry(404, verb="get"), an_entry(403, verb="get")]
+    never = [an_entry(403, verb="delete"), an_entry(403, namespace="elsewhere"), an_entry(503, namespace="elsewhere")]
     others = [an_entry(403, user="system:anonymous"), an_entry(200, user="admin", verb="delete")]
-    log.write_text("".join([*moment, *never, *others, an_entry(401, user="")]))
+    log.write_text("".join([*moment, *probe, *never, *others, an_entry(401, user="")]))
 
     found = refusals(log)
 
