@@ -138,7 +138,7 @@ async def _come_to_rest(eyes: Eyes, load: Load, report: Report) -> None:
     if not await _within(_REST_SECONDS, lambda: _ended(load, lambda: truth.running)):
         left = [f"{run.name} ({run.phase or 'no phase'}: {run.waiting_for})" for run in truth.running]
         report.problems.append(f"G8: {len(left)} runs do not end, first {left[:_FEW]}")
-    if truth.in_flight:
+    if not await _within(_REST_SECONDS, lambda: _nothing_flies(eyes)):
         report.problems.append(f"G8: {truth.in_flight} executions have not ended")
     if not await _within(_REST_SECONDS, lambda: _read_up(eyes)):
         report.problems.append(f"G8: not read up: {await lag(str(eyes.stack.nats_url))}")
@@ -149,6 +149,11 @@ async def _come_to_rest(eyes: Eyes, load: Load, report: Report) -> None:
 async def _ended(load: Load, left: Callable[[], list[Run]]) -> bool:
     await load.let_go_on()
     return not load.busy and not left()
+
+
+async def _nothing_flies(eyes: Eyes) -> bool:
+    """What nobody saw being created may show up when its run has ended, and is deleted then."""
+    return not eyes.truth.in_flight
 
 
 async def _read_up(eyes: Eyes) -> bool:
@@ -175,7 +180,7 @@ async def _judge(eyes: Eyes, load: Load, report: Report, say: Callable[[str], No
     """Nobody writes any more; then log, events and database are held against the objects."""
     truth, asked = eyes.truth, report.asked
     if not await _within(_REST_SECONDS, lambda: _nothing_expires(eyes)):
-        kept = [run.name for run in truth.runs.values() if run.exists and run.expires]
+        kept = [run.name for run in truth.runs.values() if run.exists and run.expires] + truth.leaving
         report.problems.append(f"retention: {len(kept)} are still there, first {kept[:5]}")
     place = eyes.audit_size()
     say(f"at rest; nobody is to write for {asked.quiet_seconds:g} s")
@@ -199,7 +204,7 @@ async def _judge(eyes: Eyes, load: Load, report: Report, say: Callable[[str], No
 
 
 async def _nothing_expires(eyes: Eyes) -> bool:
-    return not any(run.exists and run.expires for run in eyes.truth.runs.values())
+    return not any(run.exists and run.expires for run in eyes.truth.runs.values()) and not eyes.truth.leaving
 
 
 def _of_the_audit_log(eyes: Eyes) -> list[str]:

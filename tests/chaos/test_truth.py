@@ -112,6 +112,18 @@ def test_what_somebody_deleted_unseen_may_come_again() -> None:
     assert ([], 1) == (truth.problems, truth.again)
 
 
+def test_what_is_still_to_be_taken_away_is_seen() -> None:
+    """Deleted, or left by a workflow that is gone: whoever collects it comes when he has time, and writes then."""
+    body = an_execution(1, "e1")
+    deleted = ("w-step-1", body | {"metadata": body["metadata"] | {"deletionTimestamp": "now"}})
+    writes = (("w", a_workflow()), ("w-step-1", body))
+
+    assert [] == truth_of(*writes).leaving
+    assert ["w-step-1"] == truth_of(*writes, deleted).leaving
+    assert ["w-step-1"] == truth_of(*writes, ("w", None)).leaving
+    assert [] == truth_of(*writes, ("w", None), ("w-step-1", None)).leaving
+
+
 def a_message(sequence: int, subject: str, **headers: str) -> Stored:
     """A message of the log."""
     named = {f"ce-{name}": value for name, value in headers.items()}

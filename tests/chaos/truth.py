@@ -78,6 +78,16 @@ class Truth:
         return sum(map(len, self._flying.values()))
 
     @property
+    def leaving(self) -> list[str]:
+        """Names of objects that are being deleted, and of executions whose workflow is gone, which are collected."""
+        return [
+            body["metadata"]["name"]
+            for body in self._objects.values()
+            if "deletionTimestamp" in body["metadata"]
+            or (body["spec"].get("workflowExecutionRef") or {}).get("uid") in self.gone
+        ]
+
+    @property
     def overdue(self) -> list[Run]:
         """Runs that have not ended, but for those that wait in vain for the end of an execution that is not there.
 
