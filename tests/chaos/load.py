@@ -73,6 +73,8 @@ class Load:
         """Applied, and not seen in the cluster yet."""
         self.applied: set[str] = set()
         """Uids of what the API server has accepted."""
+        self.there = asyncio.Event()
+        """Set once it has accepted as many as are to run at once."""
         self.acts: Counter[str] = Counter()
 
     @property
@@ -106,6 +108,8 @@ class Load:
             return
         uid = made["metadata"]["uid"]
         self.applied.add(uid)
+        if len(self.applied) >= self._many:
+            self.there.set()
         if uid not in self._truth.runs:
             self._unborn.add(uid)
         meddling = asyncio.create_task(self._meddle(body, random.Random(self._rng.random())))  # noqa: S311

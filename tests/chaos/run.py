@@ -101,6 +101,7 @@ async def chaos(asked: Asked, home: Path, say: Callable[[str], None]) -> Report:
         async with asyncio.TaskGroup() as group:
             telling = group.create_task(_tell(eyes, hand, say))
             group.create_task(load.run(over))
+            await load.there.wait()
             await hand.play(draw(asked.seed, asked.seconds, TWICE))
             over.set()
             say("no more faults: people let everything go on, and all of it is to end")
