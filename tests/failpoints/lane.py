@@ -91,12 +91,13 @@ class Matrix:
         for cell in cells:
             if time.monotonic() > until:
                 return
-            await wait_until(self._has_room, f"fewer than {MOST_RUNS} runs are under way", LIMIT_SECONDS)
+            await wait_until(self.has_room, f"fewer than {MOST_RUNS} runs are under way", LIMIT_SECONDS)
             result = await self._run(cell)
             self.results.append(result)
             self._told(result)
 
-    async def _has_room(self) -> bool:
+    async def has_room(self) -> bool:
+        """Whether so few runs are under way that more may be applied."""
         async with self._reading:
             await self._chains.read_on()
         return len(self._chains.running(self.uids)) < MOST_RUNS
