@@ -13,7 +13,6 @@ from typing import Final
 
 import click
 import msgspec
-import uvloop
 from rich.console import Console
 
 from benchmarks import machine, report
@@ -22,6 +21,7 @@ from benchmarks.options import Options
 from kubernaut.local.errors import LocalStackError
 from kubernaut.local.progress import Progress, for_stream
 from runtime.errors import KubernautError
+from runtime.event_loop import loop_factory
 
 MEASURES: Final = ("throughput", "handoff", "active", "wide", "audit", "resume", "decide")
 _DEFAULTS: Final = Options()
@@ -73,7 +73,7 @@ def main(
     chosen = MEASURES if not names or "all" in names else names
     began, facts = datetime.now(UTC).isoformat(timespec="seconds"), machine.look()
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             measures = runner.run(run(chosen, options, for_stream(sys.stderr)))
     except (KeyboardInterrupt, asyncio.CancelledError):
         click.echo("stopped; all that was started has ended", err=True)

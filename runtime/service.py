@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from runtime import failpoints, logs, settings
 from runtime.errors import SettingsError
+from runtime.event_loop import loop_factory
 from runtime.health import Health, watch_loop
 from runtime.http_ports import serve_health
 from runtime.metrics_port import MetricsPort
@@ -126,20 +127,11 @@ def main(name: str, run: Callable[[Service], Awaitable[None]]) -> NoReturn:
     logs.configure(read.log_level)
     if points is not None:
         logs.get_logger(name).warning("failpoints_armed", orders=[f"{o.site}={o.kind}@{o.hit}" for o in points.orders])
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         code = runner.run(_live(name, read, run))
     sys.stdout.flush()
     # Not sys.exit: a library's thread that does not end must not keep a process that has nothing left to do.
     os._exit(code)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop  # noqa: PLC0415 - there is none on Windows, where the plain loop does
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
 
 
 async def _live(name: str, read: settings.Settings, run: Callable[[Service], Awaitable[None]]) -> int:
