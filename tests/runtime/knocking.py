@@ -19,6 +19,11 @@ from runtime.event_loop import loop_factory
 SIDE_BY_SIDE = 16
 
 
+def files() -> int:
+    """How many file descriptors are open."""
+    return len([*Path("/proc/self/fd").iterdir()])
+
+
 async def knock(port: int, requests: int) -> None:
     """Ask until it was asked so often."""
     found: Counter[str] = Counter()
@@ -34,7 +39,7 @@ async def knock(port: int, requests: int) -> None:
                     found[type(error.__cause__ or error).__name__] += 1
 
         await asyncio.gather(*(ask() for _ in range(SIDE_BY_SIDE)))
-    sys.stdout.write(json.dumps({"ends": found, "open": len([*Path("/proc/self/fd").iterdir()])}))
+    sys.stdout.write(json.dumps({"ends": found, "open": files()}))
 
 
 if __name__ == "__main__":
