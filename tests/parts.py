@@ -105,7 +105,7 @@ def _kubernetes_image() -> Iterator[str]:
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - asked for by option only
     from testcontainers.core.wait_strategies import LogMessageWaitStrategy  # noqa: PLC0415
 
-    ready = LogMessageWaitStrategy("kubernetes is ready").with_startup_timeout(180)
+    ready = LogMessageWaitStrategy("kubernetes is ready").with_startup_timeout(600)
     with DockerContainer(KUBERNETES_IMAGE).with_exposed_ports(_API_PORT).waiting_for(ready) as container:
         address = f"{container.get_container_host_ip()}:{container.get_exposed_port(_API_PORT)}"
         content: str = container.exec(["cat", "/kubeconfig"]).output.decode()

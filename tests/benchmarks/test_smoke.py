@@ -12,8 +12,9 @@ from kubernaut.local.progress import Progress
 from tests.identities import not_themselves
 from tests.refusals import nats_refusals
 
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
-@pytest.mark.real
+
 async def test_throughput_is_measured_beside_a_floor_that_writes_the_same() -> None:
     """The floor made exactly the writes of the system, and the report says what was measured."""
     options = Options(runs=2, rounds=1)
@@ -34,7 +35,6 @@ async def test_throughput_is_measured_beside_a_floor_that_writes_the_same() -> N
     }
 
 
-@pytest.mark.real
 async def test_what_is_measured_are_services_with_their_own_rights() -> None:
     """As a chart has them: what an administrator is spared would be missing from the figures."""
     async with running(Progress()) as system:

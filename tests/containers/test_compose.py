@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.containers.product import Product
     from tests.e2e.world import World
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(3600), pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_compose_runs_a_workflow_keeps_the_log_and_leaves_nothing(
@@ -34,7 +34,7 @@ async def test_compose_runs_a_workflow_keeps_the_log_and_leaves_nothing(
         await project.run("up", "--detach", "--no-build")
         await _all_ready(project)
         first = await world.apply(a_workflow("composed", ten_steps()))
-        statuses = await world.all_end(first, 120)
+        statuses = await world.all_end(first, 300)
         containers = project.containers()
         for name in (*SERVICES, "nats", "postgres"):
             await until(partial(project.is_healthy, containers[name]), f"{name} is healthy", 60)
@@ -46,7 +46,7 @@ async def test_compose_runs_a_workflow_keeps_the_log_and_leaves_nothing(
         await project.run("up", "--detach", "--no-build")
         await _all_ready(project)
         second = await world.apply(a_workflow("composed-again", ten_steps()))
-        statuses |= await world.all_end(second, 120)
+        statuses |= await world.all_end(second, 300)
         await project.run("exec", "-T", "auditor", "kubernaut", "audit", "verify")
 
         await project.run("down", "--volumes")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.containers.product import Container, Product
     from tests.e2e.world import World
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(1800), pytest.mark.asyncio(loop_scope="session")]
 
 SERVICES: Final = ("watcher", "scheduler", "executor_bridge", "auditor")
 STOP_SECONDS: Final = 25.0
@@ -61,7 +61,7 @@ async def test_the_four_services_run_a_workflow_and_end_when_told_to(
         await asyncio.gather(*(running[name].ready(health[name]) for name in SERVICES))
 
         names = await world.apply(a_workflow("in-containers", ten_steps()))
-        statuses = await world.all_end(names, 120)
+        statuses = await world.all_end(names, 300)
         await world.audit_is_complete()
         ends = dict(
             zip(SERVICES, await asyncio.gather(*(each.told_to_stop() for each in running.values())), strict=True)

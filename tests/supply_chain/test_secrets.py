@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.supply_chain.secrets import committed, looked_at
+from tests.tools.build import BUILD_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(BUILD_SECONDS + 300)  # whichever comes first builds gitleaks
 
 
 def test_what_is_committed_holds_no_secret(tmp_path: Path) -> None:
