@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -40,7 +41,9 @@ from tests.auditor.builders import a_decision, a_workflow_change, entries, store
 from tests.databases import an_empty_database
 from tests.dying import DiedError, Life, MortalCluster, a_process
 from tests.e2e.world import until
+from tests.eventually import eventually
 from tests.nats_server import NatsServer, administrator
+from tests.storage.damage import store_below
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
@@ -92,9 +95,10 @@ EFFECTS = {
 class Scene:
     """A log, the audit of it, the objects in the cluster, and a service that knows the log."""
 
-    def __init__(self, url: str, connection: Connection, audit: str) -> None:
-        """`connection`: of an administrator."""
+    def __init__(self, url: str, store: Path, connection: Connection, audit: str) -> None:
+        """`store`: of the server; `connection`: of an administrator."""
         self.url = url
+        self.store = store
         self.connection = connection
         self.audit = audit
         self.cluster = MortalCluster()
@@ -131,10 +135,11 @@ class Scene:
         return True
 
     async def remove_all(self) -> None:
-        """Remove every stream."""
+        """Remove every stream with its files: one that is removed again before those are gone leaves its own behind."""
         for stream in STREAMS:
             with contextlib.suppress(NotFoundError):
                 await self.connection.api(f"STREAM.DELETE.{stream.name}")
+        await eventually(lambda: not [*self.store.glob("jetstream/*/streams/.*")], seconds=60.0)
 
     def a_service(self) -> Continuity:
         """One that starts now."""
@@ -212,23 +217,23 @@ async def stored_in(connection: Connection, event: Event) -> None:
 
 
 @asynccontextmanager
-async def a_scene(nats: NatsServer, database_url: str) -> AsyncIterator[Scene]:
+async def a_scene(nats: NatsServer, database_url: str, folder: Path) -> AsyncIterator[Scene]:
     """The servers, and an audit that knows one of the runs."""
     async with an_empty_database(database_url, "recover") as audit, administrator(nats.url) as connection:
         await migrate(audit)
         store = PostgresStore(audit)
         await store.write(entries(*(stored(event, REMEMBERED - n) for n, event in enumerate(events_of(AUDITED)))))
         await store.close()
-        yield Scene(nats.url, connection, audit)
+        yield Scene(nats.url, store_below(folder), connection, audit)
 
 
 @pytest.mark.parametrize("installer", [False, True], ids=["alone", "the installer runs in between"])
 @pytest.mark.parametrize("how", ["halted", "wiped"])
 async def test_wherever_it_dies_nobody_acts_on_half_of_it_and_the_next_run_ends_well(
-    fresh_nats: NatsServer, database_url: str, how: str, *, installer: bool
+    fresh_nats: NatsServer, database_url: str, tmp_path: Path, how: str, *, installer: bool
 ) -> None:
     """In place of each effect, in the order in which they take place."""
-    async with a_scene(fresh_nats, database_url) as scene:
+    async with a_scene(fresh_nats, database_url, tmp_path) as scene:
         for number in range(len(EFFECTS[how])):
             knower, life = await scene.damaged(how), Life(number)
             with pytest.raises(DiedError):
@@ -247,10 +252,10 @@ async def test_wherever_it_dies_nobody_acts_on_half_of_it_and_the_next_run_ends_
 
 @pytest.mark.parametrize("how", ["halted", "wiped"])
 async def test_what_it_does_is_known_and_whoever_knew_the_log_before_starts_anew(
-    fresh_nats: NatsServer, database_url: str, how: str
+    fresh_nats: NatsServer, database_url: str, tmp_path: Path, how: str
 ) -> None:
     """So no effect is left out above."""
-    async with a_scene(fresh_nats, database_url) as scene:
+    async with a_scene(fresh_nats, database_url, tmp_path) as scene:
         knower, life = await scene.damaged(how), Life()
         await scene.recover(life)
 
@@ -263,11 +268,11 @@ async def test_what_it_does_is_known_and_whoever_knew_the_log_before_starts_anew
 
 @pytest.mark.parametrize("how", ["halted", "wiped"])
 async def test_of_two_who_recover_at_once_none_vouches_for_half_of_it(
-    fresh_nats: NatsServer, database_url: str, how: str
+    fresh_nats: NatsServer, database_url: str, tmp_path: Path, how: str
 ) -> None:
     """One stands still at any effect, and is refused when the other is done: nobody acts but on a whole log."""
     effects = EFFECTS[how][:-1]  # before the last one the log is whole already
-    async with a_scene(fresh_nats, database_url) as scene:
+    async with a_scene(fresh_nats, database_url, tmp_path) as scene:
         for number in [n for n, effect in enumerate(effects) if not effect.startswith("status")]:
             knower, first = await scene.damaged(how), Life()
             first.stand_still(number, lambda: scene.recover(Life()))
@@ -282,9 +287,11 @@ async def test_of_two_who_recover_at_once_none_vouches_for_half_of_it(
             assert await scene.acting(scene.a_service()) == 1
 
 
-async def test_a_server_that_cannot_make_the_log_yet_is_asked_again(fresh_nats: NatsServer, database_url: str) -> None:
+async def test_a_server_that_cannot_make_the_log_yet_is_asked_again(
+    fresh_nats: NatsServer, database_url: str, tmp_path: Path
+) -> None:
     """As right after the log before was removed: its files are still being taken away."""
-    async with a_scene(fresh_nats, database_url) as scene:
+    async with a_scene(fresh_nats, database_url, tmp_path) as scene:
         await scene.damaged("halted")
         life, create = Life(), f"STREAM.CREATE.{LOG.name}"
         life.not_yet = create
@@ -296,10 +303,10 @@ async def test_a_server_that_cannot_make_the_log_yet_is_asked_again(fresh_nats: 
 
 
 async def test_who_looked_before_another_recovered_makes_nothing_anew(
-    fresh_nats: NatsServer, database_url: str
+    fresh_nats: NatsServer, database_url: str, tmp_path: Path
 ) -> None:
     """The log that the other has made is there, and what was written to it since."""
-    async with a_scene(fresh_nats, database_url) as scene:
+    async with a_scene(fresh_nats, database_url, tmp_path) as scene:
         await scene.damaged("halted")
         late = await look(scene.connection, scene.cluster, scene.audit)
         await scene.recover(Life())
@@ -311,9 +318,11 @@ async def test_who_looked_before_another_recovered_makes_nothing_anew(
         assert made == seen_in(await scene.connection.api(f"STREAM.INFO.{LOG.name}"))
 
 
-async def test_a_record_that_is_not_taken_is_no_success(fresh_nats: NatsServer, database_url: str) -> None:
+async def test_a_record_that_is_not_taken_is_no_success(
+    fresh_nats: NatsServer, database_url: str, tmp_path: Path
+) -> None:
     """Services would stay closed, and nobody knew why."""
-    async with a_scene(fresh_nats, database_url) as scene:
+    async with a_scene(fresh_nats, database_url, tmp_path) as scene:
         await scene.damaged("halted")
         config = stream_config(STORAGE_STREAM) | {"max_msg_size": 10}
         await scene.connection.api(f"STREAM.UPDATE.{STORAGE_STREAM.name}", config)
