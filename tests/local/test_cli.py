@@ -56,7 +56,7 @@ def test_the_background_supervisor_outlives_who_started_it_and_holds_none_of_its
         "from kubernaut.local.progress import PlainProgress; from tests.local.test_stack import options;"
         f"start_detached(options(Path({str(home.state.parent)!r})), PlainProgress(io.StringIO())); print('up')"
     )
-    started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180, check=False)
 
     assert (0, "up\n", True) == (started.returncode, started.stdout, home.is_running())
 

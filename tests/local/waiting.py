@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-LIMIT_SECONDS = 30.0
+LIMIT_SECONDS = 120.0
 _PAUSE_SECONDS = 0.02
 
 
