@@ -23,7 +23,7 @@ from schemas.names import (
     WORKFLOW_KIND,
 )
 from schemas.workflow_status import TERMINAL_PHASES
-from tests.e2e.world import NAMESPACE, World, a_step, a_workflow, assert_each_step_once, ten_steps, until
+from tests.e2e.world import NAMESPACE, PATIENCE, World, a_step, a_workflow, assert_each_step_once, ten_steps, until
 from tests.hostile.test_poison import pids
 from tests.loop_lag import loops_turn
 
@@ -159,7 +159,7 @@ async def test_executions_forged_with_our_labels_and_owners_change_no_run(attack
         status = {"phase": "completed", "executionResults": {"success": True}}
         await attacked.write_status(EXECUTIONS, body["metadata"]["name"], status)
 
-    statuses = await attacked.all_end([name], 120)
+    statuses = await attacked.all_end([name])
 
     assert_each_step_once(attacked, [name], statuses, steps=2)
     references = {step["k8sExecutionRef"]["name"] for step in statuses[name]["stepStatuses"]}
@@ -204,7 +204,7 @@ async def test_a_name_that_a_foreign_object_has_fails_the_step_and_leaves_the_ob
     made = await attacked.cluster.create(EXECUTIONS, NAMESPACE, foreign)
     [name] = await attacked.apply(a_workflow("taken", [a_step(1)]))
 
-    status = (await attacked.all_end([name], 180))[name]
+    status = (await attacked.all_end([name]))[name]
 
     after = await attacked.cluster.get(EXECUTIONS, NAMESPACE, "taken-step-1")
     assert ("failed", "name_conflict") == (status["phase"], status["stepStatuses"][0]["reason"])
@@ -218,11 +218,7 @@ async def test_a_workflow_made_again_under_its_name_is_another_run(attacked: Wor
     """(F17) Deleted in mid-run and made anew at once: nothing of the first is adopted, each step of the second runs."""
     body = a_workflow("again", [a_step(1), a_step(2, 1)], simulate={"step-1": "hang"})
     await attacked.apply(body)
-
-    async def in_flight() -> bool:
-        return "again-step-1" in {each["metadata"]["name"] for each in await attacked.all_of(EXECUTIONS)}
-
-    await until(in_flight, "step 1 of the first is in flight", 60)
+    await attacked.carried_out("again-step-1")
     first = await attacked.get("again")
     await attacked.cluster.delete(WORKFLOWS, NAMESPACE, "again", uid=first["metadata"]["uid"])
     second = a_workflow("again", [a_step(1), a_step(2, 1)])
@@ -235,14 +231,14 @@ async def test_a_workflow_made_again_under_its_name_is_another_run(attacked: Wor
             return False  # the first is still going
         return True
 
-    await until(made_anew, "the name is free again", 60)
+    await until(made_anew, "the name is free again", PATIENCE)
     uid = made[0]["metadata"]["uid"]
 
     async def completed() -> bool:
         found = await attacked.get("again")
         return bool(found["metadata"]["uid"] == uid and found.get("status", {}).get("phase") == "completed")
 
-    await until(completed, "the second has completed", 120)
+    await until(completed, "the second has completed", PATIENCE)
     owners = {
         each["metadata"]["name"]: each["spec"]["workflowExecutionRef"]["uid"]
         for each in await attacked.all_of(EXECUTIONS)
@@ -270,5 +266,5 @@ async def test_a_status_that_somebody_else_writes_decides_nothing(attacked: Worl
         ]
         return [each.get("status", {}).get("phase") for each in executions] == ["completed"] * 10
 
-    await until(ten_done, "all ten steps were carried out", 180)
+    await until(ten_done, "all ten steps were carried out", PATIENCE)
     assert {f"{name}-step-{n}": 1 for n in range(1, 11)} == dict(attacked.creations([name]))
