@@ -18,10 +18,11 @@ from auditor.newest import RowsGoneError
 from auditor.rows import read
 from runtime.backoff import Backoff
 from runtime.errors import UnavailableError
+from runtime.service import FINISH_SECONDS
 from schemas import subjects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     import structlog
 
@@ -35,8 +36,6 @@ IN_HAND: Final = 3 * MOST_MESSAGES
 """One batch being written, one standing ready, one on its way."""
 TEND_SECONDS: Final = 10.0
 """How often the store is asked whether it is there: readiness may be that old."""
-STOP_SECONDS: Final = 10.0
-"""How long what is in hand may take to be stored after the order to stop."""
 
 
 class Auditor:
@@ -74,6 +73,8 @@ class Auditor:
         self._memory = memory
         self._tended_at = float("-inf")
         self._compared = False
+        self._until: float | None = None
+        self._under_way: asyncio.Timeout | None = None
 
     async def run(self) -> None:
         """Audit until told to stop; what is in hand by then is stored, or given back when that takes too long."""
@@ -82,6 +83,9 @@ class Auditor:
             tasks.create_task(self._write(), name="audit writer")
             await self._stopping.wait()
             reading.cancel()
+            self._until = asyncio.get_running_loop().time() + FINISH_SECONDS
+            if self._under_way is not None:
+                self._under_way.reschedule(self._until)
 
     async def _read(self) -> None:
         try:
@@ -93,7 +97,8 @@ class Auditor:
 
     async def _write(self) -> None:
         while True:
-            await self._tend()
+            with contextlib.suppress(TimeoutError):
+                await self._in_time(self._tend())
             batch = await self._batches.take(TEND_SECONDS)
             if batch is None:
                 return
@@ -104,8 +109,7 @@ class Auditor:
         """Store a batch and acknowledge it; False when the order to stop came and it could not be done in time."""
         while True:
             try:
-                async with asyncio.timeout(STOP_SECONDS if self._stopping.is_set() else None):
-                    await self._store_batch(batch)
+                await self._in_time(self._store_batch(batch))
             except UnavailableError as error:
                 self._failed(error, batch)
             except TimeoutError:
@@ -117,6 +121,14 @@ class Auditor:
             if await self._stopped_within(self._backoff.next()):
                 return False
             await self._tend(now=True)
+
+    async def _in_time(self, work: Awaitable[None]) -> None:
+        """Raise TimeoutError when it is not done in time after the order to stop, whenever that comes."""
+        try:
+            async with asyncio.timeout_at(self._until) as self._under_way:
+                await work
+        finally:
+            self._under_way = None
 
     async def _store_batch(self, batch: list[Delivery]) -> None:
         began, wall = time.monotonic(), time.time_ns()

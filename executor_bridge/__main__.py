@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from executor_bridge.api import Api
 from executor_bridge.apply import Bridge
@@ -12,11 +12,8 @@ from executor_bridge.context import Context, Limits
 from executor_bridge.forbidden import Forbidden
 from executor_bridge.gate import Gate
 from runtime.cluster import connect
-from runtime.service import Service, main
+from runtime.service import FINISH_SECONDS, Service, main
 from schemas.subjects import BRIDGE
-
-STOP_SECONDS: Final = 18.0
-"""How long what is in hand may take after a signal; the process ends hard after 25 s."""
 
 
 async def run(service: Service) -> None:
@@ -38,7 +35,7 @@ async def run(service: Service) -> None:
         pulls = service.group.create_task(pull(log, bridge))
         await service.stopping.wait()
         pulls.cancel()
-        await bridge.finished(STOP_SECONDS)
+        await bridge.finished(FINISH_SECONDS)
         work.cancel()
         looks.cancel()
         trials.cancel()

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _FAILED_STOP_SECONDS: Final = 10.0
+FINISH_SECONDS: Final = 6.0
+"""How long what is in hand may take after a signal; with what is left to close that makes the 10 s of rule C2."""
 _CLOSE_SECONDS: Final = 3.0
 EXIT_FAILED: Final = 1
 EXIT_SETTINGS: Final = 2

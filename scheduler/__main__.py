@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sys
 from typing import Final, NoReturn
 
-from runtime.service import Service, main
+from runtime.service import FINISH_SECONDS, Service, main
 from scheduler.announce_loop import Announcer
 from scheduler.places_loop import free_places
 from scheduler.queue_desk import Desk
@@ -40,8 +42,10 @@ async def run(service: Service) -> None:
     await service.stopping.wait()
     for pull in pulls:
         pull.cancel()
-    for each in (scheduler, announcer):
-        await each.work.finished()
+    with contextlib.suppress(TimeoutError):  # what is not finished is not acknowledged: it comes again
+        async with asyncio.timeout(FINISH_SECONDS):
+            for each in (scheduler, announcer):
+                await each.work.finished()
     for work in works:
         work.cancel()
 

@@ -10,7 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from runtime import cluster, service
 from runtime.backoff import Backoff
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from runtime.service import Service
     from watcher.gather import Recalled
     from watcher.publish import Correlations
-
-SETTLE_SECONDS: Final = 10.0
-"""How long what was read may take to get onto the log at the end. The rest is seen again by the next start."""
 
 
 def views(namespaces: tuple[str, ...], share: int, shares: int) -> list[View]:
@@ -142,7 +139,7 @@ async def _side_by_side(parts: Parts, watching: Watching, resync: Resync, fresh:
             comparing.cancel()
             try:
                 with suppress(TimeoutError):  # the next start sees the rest again
-                    async with asyncio.timeout(SETTLE_SECONDS):
+                    async with asyncio.timeout(service.FINISH_SECONDS):
                         await parts.publisher.settled()
             finally:
                 publishing.cancel()

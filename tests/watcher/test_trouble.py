@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-import watcher.__main__
 from runtime.errors import ForbiddenError, GoneError, NotFoundError, StreamBrokenError, UnavailableError
 from runtime.kinds import WORKFLOWS
 from schemas.messages import StatusChanged, WorkflowChanged
@@ -230,7 +229,7 @@ class Asked(set[str]):
 
 async def test_an_order_to_stop_is_obeyed_although_the_log_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it could not put onto the log in time the next start sees again; that is no failure."""
-    monkeypatch.setattr(watcher.__main__, "SETTLE_SECONDS", 0.05)
+    monkeypatch.setattr("runtime.service.FINISH_SECONDS", 0.05)
     cluster, log = FakeCluster(), FakeLog()
     stopped = Watcher(cluster, log)
     await eventually(lambda: told(log))
