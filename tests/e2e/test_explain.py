@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.people import kubernaut, waits_until
-from tests.e2e.world import World, a_step, a_workflow, until
+from tests.e2e.world import PATIENCE, World, a_step, a_workflow, until
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.asyncio(loop_scope="session")]
 
 AGAIN = {"maxRetries": 10, "retryPolicy": {"initialDelay": "5m"}}
 RUNS: dict[str, dict[str, Any]] = {
@@ -64,7 +64,7 @@ async def settled(world: World, name: str) -> tuple[dict[str, Any], dict[str, An
         begins = report.get("waitingFor", "").startswith(sentence)
         return begins and kinds(report) == steps and status.get("sequence") == report["version"]
 
-    await until(same, f"{name} waits for: {sentence} {steps}", 60)
+    await until(same, f"{name} waits for: {sentence} {steps}", PATIENCE)
     return found[0], found[1]
 
 
@@ -105,7 +105,7 @@ async def test_a_freeze_is_told_with_what_it_holds_back(world: World) -> None:
                 except AssertionError:  # the log does not know it yet
                     return False
 
-            await until(told, f"{name} waits for {reasons}", 30)
+            await until(told, f"{name} waits for {reasons}", PATIENCE)
         [step] = (await explained(world, "frozen-create"))["steps"]
         assert step["waitingFor"].endswith("(incident 4711): kubernaut thaw")
     finally:

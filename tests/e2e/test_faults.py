@@ -12,9 +12,11 @@ from tests.e2e.fifty import fifty_runs
 from tests.e2e.system import a_world
 from tests.e2e.world import SERVICES, World, a_workflow, assert_each_step_once, ten_steps
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(1500), pytest.mark.asyncio(loop_scope="session")]
 
 PARTS = ("nats", "postgres", API_SERVER)
+END_SECONDS = 600.0
+"""Fifty runs take half a minute on a quiet machine; how soon they go on after an outage is not asked here."""
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -23,7 +25,7 @@ async def test_kill_9_of_a_service_in_the_middle_changes_nothing(world: World, s
     names = await fifty_runs(world, f"kill-{service.replace('_', '-')}", "1s")
 
     await world.stack.supervisor.kill(service)
-    statuses = await world.all_end(names, 240)
+    statuses = await world.all_end(names, END_SECONDS)
 
     assert_each_step_once(world, names, statuses)
     await world.all_ready()
@@ -41,11 +43,11 @@ async def test_a_part_that_is_away_for_30_seconds_in_the_middle_costs_time_only(
     await world.stack.supervisor.start(part)
     if part == "postgres":
         await world.reconnect_database()
-    statuses = await world.all_end(names, 240)
+    statuses = await world.all_end(names, END_SECONDS)
 
     assert_each_step_once(world, names, statuses)
     await world.all_ready()
-    await world.audit_is_complete(60)
+    await world.audit_is_complete()
     assert pids == {m.spec.name: m.process.pid for m in world.stack.supervisor.members if m.spec.name in SERVICES}
 
 
@@ -60,7 +62,7 @@ async def test_services_that_start_before_a_part_wait_for_it(world: World, part:
     if part == "postgres":
         await world.stack.supervisor.wait_ready(part)
         await world.reconnect_database()
-    await world.all_ready(90)
+    await world.all_ready()
 
     names = await world.apply(*(a_workflow(f"late-{part}-{n}", ten_steps()) for n in range(5)))
     statuses = await world.all_end(names)
@@ -78,11 +80,11 @@ async def test_two_of_each_service_and_one_of_each_frozen_and_woken(tmp_path_fac
 
         for service in doubled:
             world.stack.supervisor.pause(service)
-        statuses = await world.all_end(names, 240)
+        statuses = await world.all_end(names, END_SECONDS)
         for service in doubled:
             world.stack.supervisor.resume(service)
         more = await world.apply(*(a_workflow(f"woken-{n}", ten_steps()) for n in range(10)))
-        statuses |= await world.all_end(more, 120)
+        statuses |= await world.all_end(more, END_SECONDS)
 
         assert_each_step_once(world, names + more, statuses)
-        await world.audit_is_complete(60)
+        await world.audit_is_complete()

@@ -15,9 +15,9 @@ from kubernaut.replay.bundle_file import read
 from kubernaut.replay.recording import Chain
 from schemas.subjects import LOG, SHADOW
 from tests.e2e.people import kubernaut
-from tests.e2e.world import World, a_step, a_workflow, until
+from tests.e2e.world import PATIENCE, World, a_step, a_workflow, until
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.asyncio(loop_scope="session")]
 
 NAME = "to-be-replayed"
 
@@ -114,7 +114,7 @@ async def test_a_shadow_of_the_same_version_diverges_nowhere(world: World) -> No
                 last = await log.last(LOG.name, ">")
                 return last is not None and await log.acknowledged(SHADOW) >= last.sequence
 
-        await until(is_done, "the shadow has read everything", 60)
+        await until(is_done, "the shadow has read everything", PATIENCE)
     finally:
         shadow.terminate()
         output, _ = await shadow.communicate()

@@ -14,10 +14,10 @@ from kubernaut.local.stack import StackOptions
 from runtime.spans import run_span, trace_of
 from tests.e2e.people import kubernaut
 from tests.e2e.system import a_world
-from tests.e2e.world import World, a_step, a_workflow, until
+from tests.e2e.world import PATIENCE, World, a_step, a_workflow, until
 from tests.trace.receiver import Collector, Told, a_collector, flat, told
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.asyncio(loop_scope="session")]
 
 UNDO = {"rollbackSpec": {"action": "notify_only", "parameters": {"message": "undo"}}}
 RUNS: dict[str, dict[str, Any]] = {
@@ -68,7 +68,7 @@ async def trace(world: World, name: str) -> str:
 async def test_what_was_sent_is_what_is_made_afterwards(traced: World, collector: Collector) -> None:
     """The same spans, span by span: ids, parents, services, names, attributes; of log and audit alike."""
     names = await traced.apply(*(a_workflow(name, **fields) for name, fields in RUNS.items()))
-    statuses = await traced.all_end(names, 120)
+    statuses = await traced.all_end(names)
     await traced.audit_is_complete()
 
     assert ["completed", "failed"] == [statuses[name]["phase"] for name in RUNS]
@@ -78,7 +78,7 @@ async def test_what_was_sent_is_what_is_made_afterwards(traced: World, collector
         async def all_sent(name: str = name, identity: str = identity) -> bool:
             return collector.of(identity) == await made(traced, name)
 
-        await until(all_sent, f"the collector has the trace of {name}", 120)
+        await until(all_sent, f"the collector has the trace of {name}", PATIENCE)
         assert await made(traced, name, "--audit") == collector.of(identity)
 
 
@@ -88,14 +88,14 @@ async def test_a_trace_is_whole_although_every_service_was_killed(traced: World,
     for service in ("scheduler", "executor_bridge", "watcher", "auditor"):
         await traced.stack.supervisor.kill(service)
     await traced.all_ready()
-    await traced.all_end([name], 120)
+    await traced.all_end([name])
     await traced.audit_is_complete()
     uid = (await traced.get(name))["metadata"]["uid"]
 
     async def run_told() -> bool:
         return run_span(uid) in collector.spans
 
-    await until(run_told, "the run itself is told", 120)
+    await until(run_told, "the run itself is told", PATIENCE)
     live = collector.of(trace_of(uid))
     afterwards = await made(traced, name)
     assert live <= afterwards
