@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-LIMIT_SECONDS = 40.0
+LIMIT_SECONDS = 120.0
 _PROGRAM = Path(__file__).with_name("tiny_service.py")
 
 
