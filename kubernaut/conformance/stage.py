@@ -15,6 +15,7 @@ import structlog
 from kubernaut.conformance.story import Message
 from kubernaut.install_streams import stream_config
 from kubernaut.local.stack import LocalStack, StackOptions
+from runtime.backoff import Backoff
 from runtime.errors import NotFoundError, UnavailableError
 from runtime.health import Dependency
 from runtime.nats_connection import Connection
@@ -23,6 +24,8 @@ from schemas.subjects import EVENT_STREAM
 
 _SILENT: Final = 50
 _CONNECT_SECONDS: Final = 10.0
+_BUSY_SECONDS: Final = 30.0
+"""How long the server may take to make the stream anew: a busy one still takes away the files of the one before."""
 
 
 class _Ack(msgspec.Struct):
@@ -37,7 +40,21 @@ class Stage:
         self._connection = connection
 
     async def clear(self) -> None:
-        """Make the stream anew, with no message and no consumer; unlike the product's, it lets messages be deleted."""
+        """Make the stream anew, with no message and no consumer; unlike the product's, it lets messages be deleted.
+
+        Raises UnavailableError when the server does not do so in 30 s.
+        """
+        loop, backoff = asyncio.get_running_loop(), Backoff(first=0.1, most=1.0)
+        end = loop.time() + _BUSY_SECONDS
+        while True:
+            try:
+                return await self._anew()
+            except UnavailableError:
+                if loop.time() > end:
+                    raise
+            await asyncio.sleep(backoff.next())
+
+    async def _anew(self) -> None:
         with contextlib.suppress(NotFoundError):
             await self._connection.api(f"STREAM.DELETE.{EVENT_STREAM.name}")
         config = stream_config(EVENT_STREAM) | {"deny_delete": False, "deny_purge": False}
