@@ -18,7 +18,7 @@ from kubernaut.cli.follow_loop import Run
 from kubernaut.cli.view import view_of
 from tests.cli.builders import an_ended_workflow
 
-DEMO_SECONDS = 240
+DEMO_SECONDS = 600
 
 
 def report(*outcomes: str) -> tuple[bool, str]:

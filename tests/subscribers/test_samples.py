@@ -23,7 +23,7 @@ from tests.subscribers.programs import ROOT, SAMPLES, Program, present
 from tests.tools.build import BUILD_SECONDS, run_go
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(BUILD_SECONDS + 300)]
-SECONDS = 30.0
+SECONDS = 120.0
 Build = Callable[[str], Program]
 
 
@@ -39,7 +39,7 @@ async def test_it_passes_the_conformance_run(stage: Stage, program: Build, name:
     """Every behaviour."""
     one = program(name)
 
-    card = await conformance(one.command, one.environment, stage)
+    card = await conformance(one.command, one.environment, stage, seconds=SECONDS)
 
     assert list(EXPECTED) == [each.behaviour for each in card]
     assert [] == [f"{each.behaviour}: {each.detail}" for each in card if not each.passed]

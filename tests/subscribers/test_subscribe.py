@@ -25,7 +25,7 @@ from tests.eventually import eventually
 from tests.nats_server import NatsServer, administrator
 
 pytestmark = pytest.mark.real
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class Publisher:
