@@ -177,7 +177,7 @@ async def test_a_freeze_outlives_restarts_and_installing_again(fresh_nats: NatsS
 async def test_a_freeze_for_a_while_ends_by_itself(fresh_nats: NatsServer) -> None:
     """`--for` is counted by the server's clock."""
     async with a_log(fresh_nats) as log, a_bridge(log) as bridge:
-        result = await kubernaut("freeze", "--nats", fresh_nats.url, "--for", "700ms")
+        result = await kubernaut("freeze", "--nats", fresh_nats.url, "--for", "3s")
         await decide(log, 1)
         before = list(bridge.numbers)
         await eventually(lambda: bridge.numbers == [1])
@@ -300,6 +300,7 @@ async def test_status_shows_a_freeze_and_its_queue(
 ) -> None:
     """Whoever wonders why nothing happens sees it first."""
     monkeypatch.setenv("KUBERNAUT_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("kubernaut.cli.stack._FROZEN_SECONDS", 30.0)
     async with a_log(fresh_nats) as log:
         if frozen:
             await kubernaut("freeze", "--nats", fresh_nats.url, "--reason", "incident 4711")
