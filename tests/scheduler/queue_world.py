@@ -198,7 +198,11 @@ async def end_what_runs(log: Log) -> None:
         async for delivery in deliveries:
             message = delivery.message
             if message.subject != QUEUE_SUBJECT and _DECISIONS.decode(message.data).state.phase == "executing":
-                await log.publish(the_end_of(message.subject.rsplit(".", 1)[1]))
+                try:
+                    await log.publish(the_end_of(message.subject.rsplit(".", 1)[1]))
+                except UnavailableError:
+                    await delivery.nak(0.01)
+                    continue
             await delivery.ack()
 
 
