@@ -106,12 +106,30 @@ def _delete(folder: Path) -> None:
 
 
 def _end_monitors(folder: Path) -> None:
-    """Kill what waits five minutes long for whoever asks after a command that the API ran in a container."""
+    """Kill what waits five minutes long for whoever asks after a command that the API ran in a container.
+
+    Waits until that has ended, and what cleans up after each container: it would write into the folder once more.
+    """
+    end = time.monotonic() + _END_SECONDS
+    while left := _at_work(folder):
+        for process, program in left.items():
+            if program.endswith(b"conmon"):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+        if time.monotonic() > end:
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def _at_work(folder: Path) -> dict[int, bytes]:
+    """Return the programs that are called with a file of a podman, by the number of their process."""
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             program, *arguments = (process / "cmdline").read_bytes().split(b"\0")
-            if program.endswith(b"conmon") and any(os.fsencode(folder / "graph") in each for each in arguments):
-                os.kill(int(process.name), signal.SIGKILL)
+            if any(os.fsencode(folder / "graph") in each for each in arguments):
+                found[int(process.name)] = program
+    return found
 
 
 @contextmanager
