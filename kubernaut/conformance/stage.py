@@ -12,10 +12,10 @@ from typing import Final
 import msgspec
 import structlog
 
+from kubernaut.again import until_able
 from kubernaut.conformance.story import Message
 from kubernaut.install_streams import stream_config
 from kubernaut.local.stack import LocalStack, StackOptions
-from runtime.backoff import Backoff
 from runtime.errors import NotFoundError, UnavailableError
 from runtime.health import Dependency
 from runtime.nats_connection import Connection
@@ -24,8 +24,6 @@ from schemas.subjects import EVENT_STREAM
 
 _SILENT: Final = 50
 _CONNECT_SECONDS: Final = 10.0
-_BUSY_SECONDS: Final = 30.0
-"""How long the server may take to make the stream anew: a busy one still takes away the files of the one before."""
 
 
 class _Ack(msgspec.Struct):
@@ -44,15 +42,7 @@ class Stage:
 
         Raises UnavailableError when the server does not do so in 30 s.
         """
-        loop, backoff = asyncio.get_running_loop(), Backoff(first=0.1, most=1.0)
-        end = loop.time() + _BUSY_SECONDS
-        while True:
-            try:
-                return await self._anew()
-            except UnavailableError:
-                if loop.time() > end:
-                    raise
-            await asyncio.sleep(backoff.next())
+        await until_able(self._anew)
 
     async def _anew(self) -> None:
         with contextlib.suppress(NotFoundError):

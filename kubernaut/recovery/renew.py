@@ -7,20 +7,19 @@ anything shows that it had begun.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from kubernaut.again import until_able
 from kubernaut.install_streams import install_streams, stream_config
 from kubernaut.install_vouch import note_of, record_of
 from kubernaut.operation_facts import event as fact
 from kubernaut.operation_facts import me
-from runtime.backoff import Backoff
 from runtime.continuity import GUARDED, Record
-from runtime.errors import ConflictError, NotFoundError, UnavailableError
+from runtime.errors import ConflictError, NotFoundError
 from runtime.kinds import WORKFLOWS
 from runtime.nats_continuity import remember, remember_after, seen_in
 from runtime.nats_ends import Ends
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
 GAP: Final = 1000
 """Sequences that are left out: more than were lost that nobody knows of."""
-CREATE_SECONDS: Final = 15.0
 _CLAIMS: Final = ("floor", "shard", "scope")
 """What a watcher says of everything else in the log; it is not so any more."""
 RECOVERED: Final = "recovered"
@@ -130,23 +128,9 @@ async def _new_log(connection: Connection, first: int, claim: int) -> str:
         if (await note_of(connection, LOG.name))[1] != claim:
             raise _other()
         await connection.api(f"STREAM.DELETE.{LOG.name}")
-    await _create(connection, config | {"first_seq": first})
+    create = partial(connection.api, f"STREAM.CREATE.{LOG.name}", config | {"first_seq": first})
+    await until_able(create)
     return f"made stream {LOG.name} anew; it begins at sequence {first}"
-
-
-async def _create(connection: Connection, config: dict[str, Any]) -> None:
-    """Make the log, as soon as a busy server has taken away the files of the one before: until then it says 500."""
-    backoff = Backoff(first=0.1, most=1.0)
-    deadline = time.monotonic() + CREATE_SECONDS
-    while True:
-        try:
-            await connection.api(f"STREAM.CREATE.{LOG.name}", config)
-        except UnavailableError:
-            if time.monotonic() > deadline:
-                raise
-        else:
-            return
-        await asyncio.sleep(backoff.next())
 
 
 def _publisher(connection: Connection) -> Publisher:
