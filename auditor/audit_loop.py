@@ -97,8 +97,7 @@ class Auditor:
 
     async def _write(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                await self._in_time(self._tend())
+            await self._tend()
             batch = await self._batches.take(TEND_SECONDS)
             if batch is None:
                 return
@@ -151,9 +150,11 @@ class Auditor:
         self._count(written, batch, time.monotonic() - began)
 
     async def _tend(self, *, now: bool = False) -> None:
-        clock = asyncio.get_running_loop().time
-        if not now and clock() - self._tended_at < TEND_SECONDS:
-            return
+        if now or asyncio.get_running_loop().time() - self._tended_at >= TEND_SECONDS:
+            with contextlib.suppress(TimeoutError):
+                await self._in_time(self._look_after())
+
+    async def _look_after(self) -> None:
         try:
             await self._store.tend()
             if self._memory is not None:
@@ -162,7 +163,7 @@ class Auditor:
             await self._tell(error)
             self._failed(error, [])
         else:
-            self._tended_at = clock()
+            self._tended_at = asyncio.get_running_loop().time()
             self._compared = True
             self._health.ok()
 
