@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,13 +25,14 @@ from tests.failpoints.plays import CANCELLED, EVERYTHING, LIMIT_SECONDS, both_ha
 from tests.nats_server import administrator
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from kubernaut.local.supervisor import Member
     from tests.failpoints.lane import Matrix
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1200), pytest.mark.asyncio(loop_scope="session")]
 
+PARTS = ("nats", "postgres", API_SERVER)
 SERVICES = ("watcher", "scheduler", "executor_bridge", "auditor")
 LOST = (
     Cell("executor_bridge", "create.kubernetesexecutions", "after=lost", 1),
@@ -140,6 +141,26 @@ def terminate(member: Member) -> None:
             os.kill(member.process.pid, signal.SIGTERM)
 
 
+def tell_to_stop(members: list[Member]) -> None:
+    """Send SIGTERM to each, and forget how it ended before."""
+    for member in members:
+        member.end = ""
+        terminate(member)
+
+
+@contextmanager
+def servers_hanging(matrix: Matrix) -> Iterator[None]:
+    """Freeze every server that the services need until the end of the block."""
+    supervisor = matrix.world.stack.supervisor
+    for part in PARTS:
+        supervisor.pause(part)
+    try:
+        yield
+    finally:
+        for part in PARTS:
+            supervisor.resume(part)
+
+
 def stops(member: Member) -> int:
     """How often a service has said that it was told to stop."""
     return member.spec.log.read_text().count('"stopping"')
@@ -166,9 +187,7 @@ async def test_sigterm_in_the_middle_ends_a_service_in_order(matrix: Matrix) -> 
     names = await matrix.apply(EVERYTHING, 5)
     await begun(matrix, names)
     members = [matrix.world.stack.supervisor[service] for service in SERVICES]
-    for member in members:
-        member.end = ""
-        terminate(member)
+    tell_to_stop(members)
 
     await until(lambda: all_ended(members), "all four have ended", STOP_SECONDS)
     assert {"ended with code 0"} == {member.end for member in members}
@@ -179,18 +198,10 @@ async def test_a_service_whose_servers_hang_gives_back_what_it_has_in_hand(matri
     """It ends within 10 s by itself, with code 0; the runs go on where they were when all is back (F53)."""
     names = await matrix.apply(EVERYTHING, 5)
     await begun(matrix, names)
-    supervisor, parts = matrix.world.stack.supervisor, ("nats", "postgres", API_SERVER)
-    members = [supervisor[service] for service in SERVICES]
-    for part in parts:
-        supervisor.pause(part)
-    try:
-        for member in members:
-            member.end = ""
-            terminate(member)
+    members = [matrix.world.stack.supervisor[service] for service in SERVICES]
+    with servers_hanging(matrix):
+        tell_to_stop(members)
         await until(lambda: all_ended(members), "all four have ended", STOP_SECONDS)
-    finally:
-        for part in parts:
-            supervisor.resume(part)
 
     assert {"ended with code 0"} == {member.end for member in members}
     await matrix.finish()
@@ -199,26 +210,18 @@ async def test_a_service_whose_servers_hang_gives_back_what_it_has_in_hand(matri
 async def test_a_second_sigterm_ends_a_service_that_waits_for_what_it_has_in_hand(matrix: Matrix) -> None:
     """Every server hangs, so nothing can be finished; the runs go on where they were when all is back (F53)."""
     await matrix.apply(EVERYTHING, 5)
-    supervisor, parts = matrix.world.stack.supervisor, ("nats", "postgres", API_SERVER)
-    members = [supervisor[service] for service in SERVICES]
+    members = [matrix.world.stack.supervisor[service] for service in SERVICES]
     before = {member.spec.name: stops(member) for member in members}
-    for part in parts:
-        supervisor.pause(part)
-    try:
-        for member in members:
-            member.end = ""
-            terminate(member)
+    with servers_hanging(matrix):
+        tell_to_stop(members)
 
         async def told() -> bool:
             for member in members:
                 if not member.end and stops(member) > before[member.spec.name]:
                     terminate(member)
-            return all(member.end for member in members)
+            return await all_ended(members)
 
         await until(told, "each has ended", LIMIT_SECONDS)
-    finally:
-        for part in parts:
-            supervisor.resume(part)
 
     assert {member.end for member in members} <= {"ended with code 0", "ended with signal SIGTERM"}
     await matrix.finish()
