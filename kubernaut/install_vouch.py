@@ -13,7 +13,7 @@ from runtime import continuity
 from runtime.continuity import GUARDED, Record
 from runtime.errors import NotFoundError, RefusedError
 from runtime.nats_continuity import remember, seen_in
-from runtime.nats_leader import message_of
+from runtime.nats_leader import info_of, message_of
 from schemas.subjects import STORAGE_STREAM
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ async def vouch(connection: Connection) -> None:
     Raises RefusedError for one that is not the same as before.
     """
     for stream in GUARDED:
-        seen = seen_in(await connection.api(f"STREAM.INFO.{stream.name}"))
+        seen = seen_in(await info_of(connection, stream.name))
         record = await record_of(connection, stream.name)
         if record is None or not record.last:
             accepted = record.accepted if record is not None else 0

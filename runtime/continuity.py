@@ -19,6 +19,9 @@ _COMPARED: Final = 200
 """Characters of an id; whoever keeps one may have cut it."""
 HALT: Final = "halt"
 AUDIT: Final = "audit"
+STANDS_SECONDS: Final = 25.0
+"""A server that led a stream with copies goes on answering for it until it sees that another leads: it looks every 10 s
+whether it has heard most of the others within 10 s (nats-server 2.15, raft.go: lostQuorumInterval)."""
 HELP: Final = "nothing is read from it or written to it until a person has looked: docs/recovery.md"
 
 
@@ -30,6 +33,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     first: int
     last: int
     messages: int
+    copies: int = 1
+    """How many servers keep it."""
 
     @property
     def missing(self) -> int:
@@ -75,6 +80,30 @@ class AuditGap(msgspec.Struct, frozen=True, kw_only=True):
     """Highest sequence of the log that the audit still holds."""
     expected: int = 0
     """Highest sequence that it once held."""
+
+
+class Doubts:
+    """Losses that may be none: where a stream has copies, a server that is behind may have answered for it.
+
+    Nobody may act on such a stream, and the loss is believed once it has stood for `STANDS_SECONDS`.
+    """
+
+    def __init__(self) -> None:
+        self._sights: dict[str, tuple[float, float]] = {}
+
+    def saw_loss(self, seen: Seen, stream: str, now: float) -> bool:
+        """Take in one, seen at `now` in seconds of a clock that only goes on; return whether it is to be believed."""
+        if seen.copies <= 1:
+            return True
+        first, last = self._sights.get(stream, (now, now))
+        if now - last > STANDS_SECONDS:  # this process stood still, and maybe the server with it
+            first = now
+        self._sights[stream] = (first, now)
+        return now - first >= STANDS_SECONDS
+
+    def saw_all(self) -> None:
+        """Take in that nothing is missing."""
+        self._sights.clear()
 
 
 def key(name: str) -> str:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 import msgspec
 
 from runtime import continuity, metrics
-from runtime.continuity import AuditGap, Halt, Record, Seen, Witness
+from runtime.continuity import AuditGap, Doubts, Halt, Record, Seen, Witness
 from runtime.errors import ConflictError, KubernautError, NotFoundError, RefusedError, UnavailableError
 from runtime.nats_api import raise_for_error
 from runtime.nats_headers import to_block
-from runtime.nats_leader import message_of
+from runtime.nats_leader import info_of, message_of
 from schemas.cloudevents import attribute
 from schemas.subjects import LOG, STORAGE_STREAM
 
@@ -86,6 +86,7 @@ class Continuity:
         self._witness: Witness | None = None
         self._opened = asyncio.Event()
         self._gap = AuditGap()
+        self._doubts = Doubts()
         self._told = ""
         self.closed = _NOT_LOOKED
 
@@ -153,7 +154,7 @@ class Continuity:
                 raise LogRenewedError(f"the loss of stream {stream} was accepted; starting anew on what is there now")
             seen = infos[stream]
             if reason := continuity.loss(stream, seen, record, before.remembered.get(stream)):
-                await self._halt(stream, reason, record)
+                await self._lost(stream, reason, seen, record)
             self._note(stream, record, seen)
             if seen.last > record.last:
                 newer = msgspec.structs.replace(record, last=seen.last, created=seen.created)
@@ -173,14 +174,24 @@ class Continuity:
         witness = self._witness
         if witness is None:
             return
-        seen = seen_in(await self._connection.api(f"STREAM.INFO.{LOG.name}"))
+        seen = seen_in(await info_of(self._connection, LOG.name))
         found = None
         if seen.first <= witness.sequence <= seen.last:
             message = await message_of(self._connection, LOG.name, {"seq": witness.sequence})
             found = None if message is None else attribute(message.headers, "ce-id")
         if reason := continuity.contradiction(LOG.name, seen, witness, found):
             record, _ = await self._read(LOG.name, Record)
-            await self._halt(LOG.name, reason, record or _NONE)
+            await self._lost(LOG.name, reason, seen, record or _NONE)
+
+    async def _lost(self, stream: str, reason: str, seen: Seen, record: Record) -> NoReturn:
+        """Act on nothing more; stop once it is sure. Raises StorageRegressedError, before that UnavailableError."""
+        if self._doubts.saw_loss(seen, stream, asyncio.get_running_loop().time()):
+            await self._halt(stream, reason, record)
+        doubt = f"{reason}, if who answered leads it: it has {seen.copies} copies; nobody acts on it until that is sure"
+        if doubt != self.closed:
+            self._log.warning("storage_in_doubt", stream=stream, reason=reason)
+        self._close(doubt)
+        raise UnavailableError(doubt)
 
     async def _halt(self, stream: str, reason: str, record: Record) -> NoReturn:
         """Stop this process and, by a mark on the server, the others. Raises StorageRegressedError."""
@@ -202,6 +213,7 @@ class Continuity:
 
     def _open(self) -> None:
         self._told = ""
+        self._doubts.saw_all()
         if self.closed:
             self.closed = ""
             self._opened.set()
@@ -275,9 +287,14 @@ class _State(msgspec.Struct):
     last_seq: int = 0
 
 
+class _Config(msgspec.Struct):
+    num_replicas: int = 1
+
+
 class _Info(msgspec.Struct):
     created: str
     state: _State
+    config: _Config
 
 
 _INFOS: Final = msgspec.json.Decoder(_Info)
@@ -287,5 +304,9 @@ def seen_in(answer: bytes) -> Seen:
     """Read what the server says of a stream (the answer of STREAM.INFO)."""
     info = _INFOS.decode(answer)
     return Seen(
-        created=info.created, first=info.state.first_seq, last=info.state.last_seq, messages=info.state.messages
+        created=info.created,
+        first=info.state.first_seq,
+        last=info.state.last_seq,
+        messages=info.state.messages,
+        copies=info.config.num_replicas,
     )

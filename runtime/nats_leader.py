@@ -5,11 +5,11 @@ Must never be taken for what is stored by whoever acts on it: a server whose dis
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from runtime.errors import NotFoundError
+from runtime.errors import NotFoundError, UnavailableError
 from runtime.nats_stored import from_api
 
 if TYPE_CHECKING:
@@ -21,8 +21,17 @@ class _State(msgspec.Struct):
     last_seq: int = 0
 
 
+class _Cluster(msgspec.Struct):
+    leader: str = ""
+
+
 class _StreamInfo(msgspec.Struct):
     state: _State
+    cluster: _Cluster | None = None
+    """Without it the server is alone, and leads."""
+
+
+_INFOS: Final = msgspec.json.Decoder(_StreamInfo)
 
 
 async def message_of(connection: Connection, stream: str, wanted: dict[str, str | int]) -> Stored | None:
@@ -36,10 +45,24 @@ async def message_of(connection: Connection, stream: str, wanted: dict[str, str 
         return None
 
 
+async def info_of(connection: Connection, stream: str) -> bytes:
+    """Return what the leader says of a stream (the answer of STREAM.INFO).
+
+    Raises what `Connection.api` raises, and UnavailableError while the stream has no leader: then any server that keeps
+    a copy answers, also one whose copy is behind.
+    """
+    answer = await connection.api(f"STREAM.INFO.{stream}")
+    cluster = _INFOS.decode(answer).cluster
+    if cluster is not None and not cluster.leader:
+        raise UnavailableError(
+            f"stream {stream} has no leader: most of the servers that keep it do not hear each other"
+        )
+    return answer
+
+
 async def end_of(connection: Connection, stream: str) -> int:
-    """Return the last sequence of a stream; 0 when it does not exist."""
+    """Return the last sequence of a stream; 0 when it does not exist. Raises what `info_of` raises."""
     try:
-        info = await connection.api(f"STREAM.INFO.{stream}")
+        return _INFOS.decode(await info_of(connection, stream)).state.last_seq
     except NotFoundError:
         return 0
-    return msgspec.json.decode(info, type=_StreamInfo).state.last_seq

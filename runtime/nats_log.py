@@ -16,7 +16,7 @@ from runtime.nats_consumer import ConsumerConfig, consumer_fault
 from runtime.nats_continuity import Continuity, seen_in
 from runtime.nats_ends import Ends
 from runtime.nats_headers import status_of
-from runtime.nats_leader import end_of, message_of
+from runtime.nats_leader import end_of, info_of, message_of
 from runtime.nats_publish import Publisher
 from runtime.nats_pull import Puller
 from runtime.nats_scan import scan
@@ -275,7 +275,7 @@ class NatsLog:
 
     async def _info(self, stream: str) -> bytes:
         try:
-            return await self._connection.api(f"STREAM.INFO.{stream}")
+            return await info_of(self._connection, stream)
         except NotFoundError as error:
             raise NotFoundError(f"stream {stream} does not exist; run python -m kubernaut.install") from error
 

@@ -17,7 +17,7 @@ from runtime.continuity import GUARDED, Halt, Record, Seen, Witness
 from runtime.errors import KubernautError, NotFoundError
 from runtime.kinds import EXECUTIONS, WORKFLOWS
 from runtime.nats_continuity import seen_in
-from runtime.nats_leader import message_of
+from runtime.nats_leader import info_of, message_of
 from runtime.nats_scan import scan
 from schemas.cloudevents import Event, MalformedError, attribute, from_message
 from schemas.messages import TYPE_OF, Decision, WorkflowChanged
@@ -107,7 +107,7 @@ async def losses(connection: Connection, audited: Newest) -> tuple[dict[str, str
 
 async def _seen(connection: Connection, stream: str) -> Seen | None:
     try:
-        return seen_in(await connection.api(f"STREAM.INFO.{stream}"))
+        return seen_in(await info_of(connection, stream))
     except NotFoundError:
         return None
 

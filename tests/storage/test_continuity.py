@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from kubernaut.recovery.verdicts import Kept, judge
-from runtime.continuity import Record, Seen, Witness, contradiction, loss
+from runtime.continuity import STANDS_SECONDS, Doubts, Record, Seen, Witness, contradiction, loss
 from runtime.nats_consumer import ConsumerConfig, consumer_fault
 from schemas.cloudevents import Event
 from schemas.messages import Decision, WorkflowRef
@@ -61,6 +62,32 @@ def test_what_counts_as_a_loss(found: Seen, known: Record, own: Record | None, s
 
     assert said in reason
     assert bool(said) == bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("copies", "sights", "believed"),
+    [
+        pytest.param(1, [0], True, id="who keeps the only copy is believed at once"),
+        pytest.param(3, [0], False, id="one of three may be behind"),
+        pytest.param(3, [0, 10, STANDS_SECONDS - 1], False, id="it may lead no more and not know it yet"),
+        pytest.param(3, [0, 10, STANDS_SECONDS], True, id="by then it knows"),
+        pytest.param(3, [0, STANDS_SECONDS + 1], False, id="both may have stood still"),
+        pytest.param(3, [0, 40, 50, 40 + STANDS_SECONDS], True, id="and went on since"),
+        pytest.param(3, [0, 20, None, STANDS_SECONDS, STANDS_SECONDS + 20], False, id="all was there in between"),
+    ],
+)
+def test_when_a_loss_is_believed(*, copies: int, sights: list[float | None], believed: bool) -> None:
+    """At once, or where the stream has copies once it has stood for longer than a server can be mistaken (F30)."""
+    doubts, found = Doubts(), msgspec.structs.replace(seen(9), copies=copies)
+    said = False
+
+    for now in sights:
+        if now is None:
+            doubts.saw_all()
+        else:
+            said = doubts.saw_loss(found, "S", now)
+
+    assert believed == said
 
 
 @pytest.mark.parametrize(
