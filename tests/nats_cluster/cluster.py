@@ -1,12 +1,16 @@
-"""Three nats-servers that keep three copies of everything, each to be killed, frozen and started by itself."""
+"""Three nats-servers that keep three copies of everything, each to be killed, frozen and started by itself.
+
+They hear each other through pipes only, which may be stopped.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from kubernaut.local.nats import MAX_PAYLOAD_BYTES, find_nats_server
 from kubernaut.local.ports import LOOPBACK, PortPool
@@ -14,8 +18,19 @@ from kubernaut.local.probes import HttpProbe
 from kubernaut.local.process import Process, ProcessSpec
 from runtime.errors import UnavailableError
 from tests.nats_server import administrator
+from tests.stale.pipe import Pipe, a_pipe
 
 NAMES: Final = ("one", "two", "three")
+
+
+class Ports(NamedTuple):
+    """Of one server."""
+
+    client: int
+    monitor: int
+    route: int
+    pipe: int
+    """Where the others reach its route."""
 
 
 class Cluster:
@@ -23,11 +38,11 @@ class Cluster:
 
     def __init__(self, home: Path) -> None:
         self._ports = PortPool()
-        clients, routes = ({name: self._ports.take() for name in NAMES} for _ in range(2))
-        self.urls = [f"nats://{LOOPBACK}:{port}" for port in clients.values()]
-        self.servers = {
-            name: Process(_spec(home / name, name, clients[name], routes, self._ports.take())) for name in NAMES
-        }
+        self._at = {name: Ports(*(self._ports.take() for _ in Ports._fields)) for name in NAMES}
+        self._pipes: list[Pipe] = []
+        self._ends = AsyncExitStack()
+        self.urls = [f"nats://{LOOPBACK}:{ports.client}" for ports in self._at.values()]
+        self.servers = {name: Process(_spec(home / name, name, self._at)) for name in NAMES}
 
     @property
     def url(self) -> str:
@@ -36,8 +51,9 @@ class Cluster:
 
     async def __aenter__(self) -> Self:
         """Start them together; they are ready once they have found each other."""
-        await asyncio.gather(*(server.start() for server in self.servers.values()))
-        await asyncio.gather(*(server.wait_ready(120) for server in self.servers.values()))
+        for ports in self._at.values():
+            self._pipes.append(await self._ends.enter_async_context(a_pipe(ports.route, ports.pipe)))
+        await self.start()
         return self
 
     async def __aexit__(
@@ -46,7 +62,23 @@ class Cluster:
         """End them all."""
         for server in self.servers.values():
             await server.kill()
+        await self._ends.aclose()
         self._ports.close()
+
+    async def start(self) -> None:
+        """Start all three; return once they are ready."""
+        await asyncio.gather(*(server.start() for server in self.servers.values()))
+        await asyncio.gather(*(server.wait_ready(120) for server in self.servers.values()))
+
+    def part(self) -> None:
+        """Let none hear another: their connections stay, and nothing comes over them."""
+        for pipe in self._pipes:
+            pipe.freeze()
+
+    def join(self) -> None:
+        """Let them hear each other again, what was on its way first."""
+        for pipe in self._pipes:
+            pipe.thaw()
 
     async def leader(self, stream: str) -> str:
         """Return the name of the server that leads a stream."""
@@ -69,18 +101,20 @@ class Cluster:
         return "seq" in json.loads(reply.data)
 
 
-def _spec(folder: Path, name: str, port: int, routes: dict[str, int], monitor: int) -> ProcessSpec:
+def _spec(folder: Path, name: str, at: dict[str, Ports]) -> ProcessSpec:
     folder.mkdir(parents=True)
+    mine = at[name]
     configuration = {
         "server_name": name,
-        "listen": f"{LOOPBACK}:{port}",
-        "http": f"{LOOPBACK}:{monitor}",
+        "listen": f"{LOOPBACK}:{mine.client}",
+        "http": f"{LOOPBACK}:{mine.monitor}",
         "max_payload": MAX_PAYLOAD_BYTES,
         "jetstream": {"store_dir": str(folder / "jetstream"), "sync_interval": "always"},
         "cluster": {
             "name": "three",
-            "listen": f"{LOOPBACK}:{routes[name]}",
-            "routes": [f"nats://{LOOPBACK}:{each}" for each in routes.values()],
+            "listen": f"{LOOPBACK}:{mine.route}",
+            "advertise": f"{LOOPBACK}:{mine.pipe}",
+            "routes": [f"nats://{LOOPBACK}:{ports.pipe}" for ports in at.values()],
         },
     }
     file = folder / "nats-server.conf"
@@ -89,6 +123,6 @@ def _spec(folder: Path, name: str, port: int, routes: dict[str, int], monitor: i
         name=name,
         command=(str(find_nats_server()), "--config", str(file)),
         log=folder / "nats-server.log",
-        ports={"client": port, "monitor": monitor},
-        probe=HttpProbe(url=f"http://{LOOPBACK}:{monitor}/healthz"),
+        ports={"client": mine.client, "monitor": mine.monitor},
+        probe=HttpProbe(url=f"http://{LOOPBACK}:{mine.monitor}/healthz"),
     )

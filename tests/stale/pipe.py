@@ -66,10 +66,10 @@ class Pipe:
 
 
 @asynccontextmanager
-async def a_pipe(target: int) -> AsyncIterator[Pipe]:
-    """A pipe that is open."""
+async def a_pipe(target: int, port: int = 0) -> AsyncIterator[Pipe]:
+    """A pipe that is open, at a port or wherever there is one."""
     pipe = Pipe(target)
-    server = await asyncio.start_server(pipe.take, "127.0.0.1", 0)
+    server = await asyncio.start_server(pipe.take, "127.0.0.1", port)
     pipe.port = server.sockets[0].getsockname()[1]
     try:
         yield pipe
