@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 import time
@@ -36,6 +37,20 @@ async def _die() -> None:
     raise ValueError("the reason")
 
 
+async def leaks(service: Service) -> None:
+    """Be well, and leave a task behind that lets itself not be cancelled."""
+    service.health.dependency("nothing").ok()
+    service.group.create_task(_never(), name="leaked")
+    await service.stopping.wait()
+    service.log.info("leaving")
+
+
+async def _never() -> None:
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+
 async def connects(service: Service) -> None:
     """Connect to NATS and tell."""
     await service.connect_log()
@@ -44,4 +59,4 @@ async def connects(service: Service) -> None:
 
 
 if __name__ == "__main__":
-    main("stubborn", {f.__name__: f for f in (blocks, dies, connects)}[sys.argv[1]])
+    main("stubborn", {f.__name__: f for f in (blocks, dies, leaks, connects)}[sys.argv[1]])

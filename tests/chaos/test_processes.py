@@ -74,7 +74,9 @@ class Running:
 
 
 @asynccontextmanager
-async def stubborn(behaviour: str, *before: str, nats_url: str = "nats://127.0.0.1:1") -> AsyncIterator[Running]:
+async def stubborn(
+    behaviour: str, *before: str, nats_url: str = "nats://127.0.0.1:1", **settings: str
+) -> AsyncIterator[Running]:
     """Start it, under the command `before`; it is killed at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
         *before,
@@ -86,6 +88,7 @@ async def stubborn(behaviour: str, *before: str, nats_url: str = "nats://127.0.0
             "KUBERNAUT_BIND": "127.0.0.1",
             "KUBERNAUT_HEALTH_PORT": "0",
             "KUBERNAUT_METRICS_PORT": "0",
+            **settings,
         },
         stdout=asyncio.subprocess.PIPE,
     )
@@ -129,6 +132,16 @@ async def test_a_task_that_dies_quietly_ends_the_process() -> None:
     """(F51) Nobody waits for it, and all the same the process ends with code 1 and says why."""
     async with stubborn("dies") as running:
         assert "ValueError: the reason" == (await running.line("ended_unexpectedly"))["error"]
+        assert 1 == await asyncio.wait_for(running.process.wait(), PATIENCE)
+
+
+async def test_a_task_that_leaks_keeps_no_process_alive() -> None:
+    """(F51) It ends neither by itself nor when it is cancelled; the process ends all the same, with code 1."""
+    async with stubborn("leaks", KUBERNAUT_STOP_SECONDS="2") as running:
+        await until(running, "/readyz", 200)
+        running.process.send_signal(signal.SIGTERM)
+        await running.line("leaving")
+
         assert 1 == await asyncio.wait_for(running.process.wait(), PATIENCE)
 
 
