@@ -83,11 +83,14 @@ class Supervisor:
         member.task = asyncio.create_task(self._keep(member), name=f"keep {name}")
 
     async def wait_ready(self, name: str, seconds: float = START_SECONDS) -> None:
-        """Return when it is ready; NotReadyError with its last log lines when it keeps ending or the time is up."""
+        """Return when it is ready; NotReadyError with its last log lines when it keeps ending or the time is up.
+
+        It is asked now: one that was ready once may not be any more.
+        """
         member = self[name]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while member.state is not State.READY:
+                while member.state is not State.READY or await member.process.why_not_ready() is not None:
                     if member.state is State.DOWN:
                         raise member.process.not_ready("is down and nobody starts it")
                     if member.exits >= _EXITS_BEFORE_GIVING_UP:

@@ -28,6 +28,16 @@ async def supervisor() -> AsyncIterator[Supervisor]:
         await supervisor.kill(member.spec.name, stay_down=True)
 
 
+READY_WHILE_THERE = """
+import http.server, pathlib
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if pathlib.Path({file!r}).exists() else 503)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", {port}), Answer).serve_forever()
+"""
+
+
 def a_process(
     folder: Path, code: str, *, name: str = "tiny", probe: Probe | None = None, stop: float = 5
 ) -> ProcessSpec:
@@ -88,6 +98,25 @@ async def test_a_silent_process_is_not_ready_when_the_time_is_up(supervisor: Sup
         await supervisor.wait_ready("tiny", seconds=0.5)
 
     ports.close()
+
+
+async def test_what_was_ready_once_is_asked_again(supervisor: Supervisor, tmp_path: Path) -> None:
+    """A service that cannot go on just now is not ready, whatever it said when it started."""
+    well = tmp_path / "well"
+    well.touch()
+    ports = PortPool()
+    port = ports.take()
+    code = READY_WHILE_THERE.format(port=port, file=str(well))
+    ports.close()
+    await supervisor.add(a_process(tmp_path, code, probe=HttpProbe(url=f"http://{LOOPBACK}:{port}/")))
+    await supervisor.wait_ready("tiny")
+
+    well.unlink()
+    with pytest.raises(NotReadyError, match=r"tiny was not ready after 0\.5 s: it answers 503"):
+        await supervisor.wait_ready("tiny", seconds=0.5)
+
+    well.touch()
+    await supervisor.wait_ready("tiny")
 
 
 async def test_a_process_that_was_stopped_stays_down_until_it_is_started(
