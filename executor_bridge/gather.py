@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -23,6 +24,21 @@ CACHED: Final = 512
 """Definitions kept in memory; each is some 100 bytes a step."""
 _DECISION: Final = msgspec.json.Decoder(messages.Decision)
 _CHANGE: Final = msgspec.json.Decoder(messages.WorkflowChanged)
+
+
+class _Spec(msgspec.Struct, frozen=True):
+    key: str = msgspec.field(default="", name="idempotencyKey")
+
+
+class _Execution(msgspec.Struct, frozen=True):
+    spec: _Spec = _Spec()
+
+
+class _ExecutionChange(msgspec.Struct, frozen=True):
+    object: _Execution
+
+
+_EXECUTION_CHANGE: Final = msgspec.json.Decoder(_ExecutionChange)
 
 
 class UnreadableError(ValueError):
@@ -57,6 +73,24 @@ async def is_there(api: Api, workflow: WorkflowRef) -> bool:
     except NotFoundError:
         return False
     return bool(found["metadata"]["uid"] == workflow.uid)
+
+
+async def was_told(log: Log, workflow: WorkflowRef, command: CreateExecution, sequence: int) -> bool:
+    """Whether a watcher has told of the execution that a command asks for: it was made, whatever became of it since.
+
+    `sequence`: of the command's decision. What cannot be read tells of none. Raises UnavailableError.
+    """
+    subject = subjects.execution_change(workflow.namespace, workflow.uid, "*")
+    found = log.scan(subjects.LOG.name, subject, last_per_subject=True, start=sequence)
+    async with aclosing(found) as changes:
+        async for stored in changes:
+            try:
+                key = _EXECUTION_CHANGE.decode(stored.data).object.spec.key
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue
+            if key == command.idempotency_key:
+                return True
+    return False
 
 
 class Definitions:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FRESH_SECONDS: Final = 0.01
 """How long what the log said is wanted counts. It takes longer until another copy of this message has made the
 execution and it was seen, decided about and deleted, which frees its name for us; a freeze or a queue takes longer."""
+ELSEWHERE_SECONDS: Final = 3.0
+"""A message that was in hand for longer may have been given to another bridge: the server takes this one for dead."""
 
 
 async def create(context: Context, order: Order, command: CreateExecution) -> Refused | None:
@@ -43,7 +45,9 @@ class _Create:
         self._workflow = order.decision.workflow
         self._now = asyncio.get_running_loop().time
         self._began = self._now()
-        self._looked_at = order.looked_at
+        self._repeated = order.again
+        """Whether the execution may have been asked for before."""
+        self._looked_at = float("-inf") if order.again else order.looked_at
         self._leaving_since: float | None = None
         self._parameters: dict[str, Any] | None = None
         self._secret = False
@@ -51,12 +55,13 @@ class _Create:
     async def attempt(self, tries: int) -> Refused | None:
         """Do it once; after the first try, first find out what has become of it."""
         if tries:
+            self._repeated = True
             if not await self._is_wanted():
                 return None
             found = await self._found()
             if found is not None:
                 return self._judged(found)
-        if (tries or self._order.again) and not await gather.is_there(self._context.api, self._workflow):
+        if self._repeated and not await gather.is_there(self._context.api, self._workflow):
             # It may have been made before, and been collected with the workflow that owned it.
             return None
         try:
@@ -96,8 +101,15 @@ class _Create:
 
     async def _is_wanted(self) -> bool:
         self._looked_at = self._now()
+        self._repeated |= self._looked_at - self._order.looked_at > ELSEWHERE_SECONDS
         last = await gather.last_decision(self._context.log, self._workflow.uid)
-        return last is None or decide.is_wanted(self._command, last.state)
+        if last is not None and not decide.is_wanted(self._command, last.state):
+            return False
+        # The scheduler may not have heard yet of one that was made, and that somebody has deleted since.
+        return not (self._repeated and await self._was_told())
+
+    async def _was_told(self) -> bool:
+        return await gather.was_told(self._context.log, self._workflow, self._command, self._order.sequence)
 
     async def _fill(self) -> dict[str, Any] | None:
         return await gather.original_parameters(self._context.api, self._workflow, self._command)

@@ -13,6 +13,7 @@ from schemas.messages import (
     Command,
     CreateExecution,
     Decision,
+    ExecutionChanged,
     Refusal,
     Transition,
     WorkflowChanged,
@@ -122,6 +123,21 @@ def on_the_log(decision: Decision) -> Event:
         data=encode(decision),
         correlation_id=decision.correlation_id,
         traceparent=traceparent(uid, identity),
+    )
+
+
+def execution_change(execution: dict[str, Any]) -> Event:
+    """The message of an execution as the watcher saw it."""
+    meta, owner = execution["metadata"], execution["spec"]["workflowExecutionRef"]
+    body = ExecutionChanged(
+        resource_version=meta["resourceVersion"], object=msgspec.Raw(msgspec.json.encode(execution))
+    )
+    return Event(
+        subject=subjects.execution_change(meta["namespace"], owner["uid"], meta["uid"]),
+        id=f"change/{meta['uid']}",
+        type=TYPE_OF[ExecutionChanged],
+        source="/kubernaut/watcher",
+        data=encode(body),
     )
 
 

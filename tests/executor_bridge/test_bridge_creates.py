@@ -23,6 +23,7 @@ from tests.executor_bridge.builders import (
     a_state,
     a_step,
     a_workflow,
+    execution_change,
     on_the_log,
 )
 from tests.executor_bridge.virtual import run
@@ -157,6 +158,47 @@ def test_a_create_that_comes_again_is_void_once_the_execution_was_deleted_on_the
         return world
 
     world = run(go())
+
+    assert ([NAME], []) == (world.created(), refusals(world))
+
+
+def test_a_create_that_comes_again_is_void_once_its_execution_was_told_and_deleted() -> None:
+    """The scheduler has not heard yet of what the watcher has told, and somebody has deleted it meanwhile (G5, G6)."""
+
+    async def go() -> World:
+        world = World()
+        await world.begin()
+        first = world.start(pause=lambda: 1.0)
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+        await world.until(lambda: world.execution(NAME))
+        await first.die()
+        made = world.execution(NAME)
+        assert made is not None
+        await world.log.publish(execution_change(made))
+        world.cluster.remove(EXECUTIONS, WORKFLOW.namespace, NAME)
+        world.start()
+        await world.settled()
+        await world.close()
+        return world
+
+    world = run(go())
+
+    assert ([NAME], []) == (world.created(), refusals(world))
+
+
+def test_what_the_log_tells_of_other_executions_keeps_no_create_back() -> None:
+    """One of another step, and a message that is none: the command that did not get through makes what is not there."""
+
+    async def scene(world: World) -> None:
+        world.cluster.fail("create", UnavailableError("503"))
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+        other = body_of(a_create(2), WORKFLOW, {}, "")
+        other["metadata"] |= {"uid": "x2", "resourceVersion": "7"}
+        told = execution_change(other)
+        await world.log.publish(told)
+        await world.log.publish(msgspec.structs.replace(told, subject=f"{told.subject}x", id="stray", data=b"[]"))
+
+    world = a_world(scene)
 
     assert ([NAME], []) == (world.created(), refusals(world))
 
