@@ -23,6 +23,8 @@ BEHIND: Final = 16
 READS: Final = 16
 """Calls at once. Each is a connection, and a TLS handshake costs both sides more CPU than a call; 64 calls of 10 ms are
 6,400 a second, which is more than an API server takes."""
+LOOKS_BACK: Final = 2
+"""Readings of the log at once: all bridges together have 16 names for them; who finds none free waits for seconds."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,5 +120,7 @@ class Context:
         self.creates = asyncio.Semaphore(CREATES)
         self.behind = asyncio.Semaphore(BEHIND)
         """For calls that no step waits for, so that a flood of them leaves connections free for creates."""
+        self.looks_back = asyncio.Semaphore(LOOKS_BACK)
+        """For finding out what the log was told of an execution that may have been asked for before."""
         self.reads = asyncio.Semaphore(READS)
         """For what checks read in this cluster, so that a flood of checks delays no status."""

@@ -109,7 +109,8 @@ class _Create:
         return not (self._repeated and await self._was_told())
 
     async def _was_told(self) -> bool:
-        return await gather.was_told(self._context.log, self._workflow, self._command, self._order.sequence)
+        async with self._context.looks_back:
+            return await gather.was_told(self._context.log, self._workflow, self._command, self._order.sequence)
 
     async def _fill(self) -> dict[str, Any] | None:
         return await gather.original_parameters(self._context.api, self._workflow, self._command)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from executor_bridge.context import Limits
+from executor_bridge.context import LOOKS_BACK, Limits
 from executor_bridge.execution import body_of
 from runtime.errors import ForbiddenError, RefusedError, UnavailableError
 from runtime.kinds import EXECUTIONS, WORKFLOWS
@@ -30,9 +30,10 @@ from tests.executor_bridge.virtual import run
 from tests.executor_bridge.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from runtime.ports import Stored
+    from tests.fakes.log import FakeLog
 
 NAME = "restart-web-step-1"
 WANTED = a_state(a_step(1, "executing"))
@@ -201,6 +202,43 @@ def test_what_the_log_tells_of_other_executions_keeps_no_create_back() -> None:
     world = a_world(scene)
 
     assert ([NAME], []) == (world.created(), refusals(world))
+
+
+class CountedScans:
+    """The readings of what was told of executions that go on at once; each takes a while."""
+
+    def __init__(self, log: FakeLog) -> None:
+        self._scan, log.scan = log.scan, self.scan  # type: ignore[method-assign]
+        self._now = 0
+        self.most = 0
+
+    async def scan(self, stream: str, subject: str, **how: Any) -> AsyncGenerator[Stored, None]:
+        """See `Log.scan`."""
+        counts = subject.startswith("kubernaut.change.execution.")
+        self._now += counts
+        self.most = max(self.most, self._now)
+        try:
+            await asyncio.sleep(0.1)
+            async for each in self._scan(stream, subject, **how):
+                yield each
+        finally:
+            self._now -= counts
+
+
+def test_many_creates_that_come_again_leave_others_a_name_to_read_the_log_by() -> None:
+    """All bridges together may read by sixteen names at once; who finds none waits for seconds."""
+    numbers = range(1, 13)
+    state = a_state(*(a_step(number, "executing") for number in numbers))
+    scans: list[CountedScans] = []
+
+    async def scene(world: World) -> None:
+        scans.append(CountedScans(world.processes[0].log))
+        world.cluster.fail("create", UnavailableError("503"), times=len(numbers))
+        await world.decide(a_decision(1, state, *(a_create(number) for number in numbers)))
+
+    world = a_world(scene)
+
+    assert (len(numbers), LOOKS_BACK) == (len(set(world.created())), scans[0].most)
 
 
 def test_a_create_that_did_not_get_through_is_repeated() -> None:
