@@ -99,8 +99,8 @@ def leave(world: World) -> None:
     world.cluster.remove(WORKFLOWS, WORKFLOW.namespace, WORKFLOW.name)
 
 
-def test_a_create_that_comes_again_is_void_once_the_workflow_is_gone() -> None:
-    """Made by a bridge that died before it acknowledged: the next one must not make it a second time (F3, F18)."""
+def a_create_comes_again(meanwhile: Callable[[World], Awaitable[object]]) -> World:
+    """A bridge makes the execution and dies before it acknowledges; after what happens meanwhile another one starts."""
 
     async def go() -> World:
         world = World()
@@ -109,13 +109,22 @@ def test_a_create_that_comes_again_is_void_once_the_workflow_is_gone() -> None:
         await world.decide(a_decision(1, WANTED, a_create(1)))
         await world.until(lambda: world.execution(NAME))
         await first.die()
-        leave(world)
+        await meanwhile(world)
         world.start()
         await world.settled()
         await world.close()
         return world
 
-    world = run(go())
+    return run(go())
+
+
+def test_a_create_that_comes_again_is_void_once_the_workflow_is_gone() -> None:
+    """Made by a bridge that died before it acknowledged: the next one must not make it a second time (F3, F18)."""
+
+    async def meanwhile(world: World) -> None:
+        leave(world)
+
+    world = a_create_comes_again(meanwhile)
 
     assert ([NAME], [], []) == (world.created(), world.cluster.of(EXECUTIONS), refusals(world))
 
@@ -166,23 +175,13 @@ def test_a_create_that_comes_again_is_void_once_the_execution_was_deleted_on_the
 def test_a_create_that_comes_again_is_void_once_its_execution_was_told_and_deleted() -> None:
     """The scheduler has not heard yet of what the watcher has told, and somebody has deleted it meanwhile (G5, G6)."""
 
-    async def go() -> World:
-        world = World()
-        await world.begin()
-        first = world.start(pause=lambda: 1.0)
-        await world.decide(a_decision(1, WANTED, a_create(1)))
-        await world.until(lambda: world.execution(NAME))
-        await first.die()
+    async def meanwhile(world: World) -> None:
         made = world.execution(NAME)
         assert made is not None
         await world.log.publish(execution_change(made))
         world.cluster.remove(EXECUTIONS, WORKFLOW.namespace, NAME)
-        world.start()
-        await world.settled()
-        await world.close()
-        return world
 
-    world = run(go())
+    world = a_create_comes_again(meanwhile)
 
     assert ([NAME], []) == (world.created(), refusals(world))
 
