@@ -1,8 +1,9 @@
 """Where the streams end, so that nothing counts as stored that is not.
 
 A server whose disk fails shows the message that it could not make durable, by its subject and by its sequence, until it
-is restarted, and acknowledges it to nobody; but its stream ends before it. Must never ask about what is older than
-something that is known to be stored: that is nearly everything.
+is restarted, and acknowledges it to nobody; but its stream ends before it. It even delivers it, to a consumer that has
+not looked at the end of the stream yet. Must never ask about what is older than something that is known to be stored:
+that is nearly everything.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Ends:
         self._known: dict[str, int] = {}
 
     def saw(self, stream: str, sequence: int) -> None:
-        """Take in that the server acknowledged or delivered this one."""
+        """Take in that the server acknowledged this one, or that it was found to be stored."""
         self._known[stream] = max(sequence, self._known.get(stream, 0))
 
     async def stored(self, stream: str, found: Stored) -> Stored:

@@ -30,12 +30,15 @@ if TYPE_CHECKING:
     import structlog
 
     from runtime.health import Dependency
+    from runtime.nats_delivery import NatsDelivery
     from runtime.ports import Delivery, Published, Stored
     from schemas.cloudevents import Event
     from schemas.subjects import Consumer
 
 _PULSE_SECONDS: Final = 5.0
 _VERIFY_SECONDS: Final = 1.0
+_AGAIN_SECONDS: Final = 1.0
+"""After which a message comes again that may not be stored."""
 _NOT_THERE: Final = 404
 
 
@@ -90,6 +93,7 @@ class NatsLog:
         self._log = log
         self._direct: dict[str, bool] = {}
         self._ends = Ends(partial(end_of, self._connection))
+        self._doubted = ""
         self._consumers: tuple[Consumer, ...] = ()
         self._pullers: set[Puller] = set()
         self._wake = asyncio.Event()
@@ -191,11 +195,31 @@ class NatsLog:
         try:
             while True:
                 delivery = await puller.next()
-                self._saw(consumer.stream, delivery.message.sequence)
-                yield delivery if points is None else points.deliver(consumer.name, delivery)
+                if await self._is_stored(delivery):
+                    self._saw(consumer.stream, delivery.message.sequence)
+                    yield delivery if points is None else points.deliver(consumer.name, delivery)
         finally:
             puller.stop()
             self._pullers.discard(puller)
+
+    async def _is_stored(self, delivery: NatsDelivery) -> bool:
+        """Whether what the server delivers is there to stay; what may not be is given back, and comes again.
+
+        The question must leave over the connection that brought the message: a server that was started again may hold
+        another one there.
+        """
+        try:
+            await self._ends.stored(delivery.message.stream, delivery.message)
+        except KubernautError as error:
+            if self._doubted != (reason := str(error)):
+                self._doubted = reason
+                self._log.warning("delivery_refused", reason=reason)
+            await delivery.nak(_AGAIN_SECONDS)
+            return False
+        except asyncio.CancelledError:
+            delivery.give_back()
+            raise
+        return True
 
     async def _from_leader(self, stream: str, subject: str) -> Stored | None:
         return await self._by_api(stream, {"last_by_subj": subject})

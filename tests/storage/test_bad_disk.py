@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,7 @@ from runtime.errors import UnavailableError
 from runtime.health import Dependency
 from runtime.nats_log import NatsLog
 from schemas.cloudevents import Event
-from schemas.subjects import LOG
+from schemas.subjects import LOG, Consumer
 from tests.e2e.world import SERVICES, World, a_step, a_workflow, assert_each_step_once, until
 from tests.nats_server import administrator
 from tests.storage import damage
@@ -34,6 +35,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(600), pytest.mark.asyncio(lo
 
 SUBJECTS: Final = 20
 FOUR: Final = ("watcher", "scheduler", "executor_bridge", "auditor")
+READER: Final = Consumer(stream=LOG.name, name="reader", filters=("kubernaut.outcome.>",), ack_wait_seconds=2)
 PAGE: Final = "/readyz?verbose"
 
 
@@ -55,6 +57,17 @@ async def all_that_is_there(log: NatsLog) -> list[int]:
     """Where each message is, by its number."""
     found = {stored.headers["ce-id"]: stored.sequence async for stored in log.scan(LOG.name, "kubernaut.outcome.>")}
     return [found[f"e/{number}"] for number in range(len(found))]
+
+
+async def delivered(log: NatsLog, seconds: float) -> list[str]:
+    """Take and acknowledge what comes in that time."""
+    found = []
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds), aclosing(log.consume(READER, in_hand=5)) as deliveries:
+            async for delivery in deliveries:
+                found.append(delivery.message.headers["ce-id"])
+                await delivery.ack()
+    return found
 
 
 @asynccontextmanager
@@ -101,6 +114,28 @@ async def test_what_a_failing_disk_did_not_take_is_not_acknowledged(tmp_path: Pa
             taken += [await published(log, *each) for each in seconds]
             assert taken == await all_that_is_there(log)
             assert 2 * SUBJECTS == len(set(taken))
+
+
+@pytest.mark.parametrize("heals", [False, True], ids=["for good", "for a moment"])
+async def test_what_a_failing_disk_did_not_take_is_delivered_to_nobody(tmp_path: Path, *, heals: bool) -> None:
+    """(F33) A consumer that has not looked at the end yet is given it by the server; after a restart another is there.
+
+    The stream ends in a message that the consumer does not want, so that the server looks on from there.
+    """
+    async with a_machine(tmp_path) as machine, a_process(machine) as log:
+        await published(log, 0)
+        await log.publish(Event(subject="kubernaut.decision.u1", id="u/1", type="t", source="/test", data=b"{}"))
+        async with administrator(machine.url) as connection:
+            await install_streams(connection, consumers=(READER,))
+        machine.disk.becomes(Temper.BROKEN)
+        assert 0 == await published(log, 1)
+        machine.disk.becomes(Temper.GOOD if heals else Temper.BROKEN)
+        assert ["e/0"] == await delivered(log, seconds=3 * READER.ack_wait_seconds)
+        await machine.cut()
+        assert 3 == await published(log, 2)
+        again = await delivered(log, seconds=3 * READER.ack_wait_seconds)
+        # That the first was acknowledged the disk may not have taken either.
+        assert ["e/2"] == [name for name in again if name != "e/0"]
 
 
 async def test_a_slow_disk_is_waited_for(tmp_path: Path) -> None:
