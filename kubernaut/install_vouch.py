@@ -12,7 +12,7 @@ import msgspec
 from runtime import continuity
 from runtime.continuity import GUARDED, Record
 from runtime.errors import NotFoundError, RefusedError
-from runtime.nats_continuity import remember, seen_in
+from runtime.nats_continuity import remember
 from runtime.nats_leader import info_of, message_of
 from schemas.subjects import STORAGE_STREAM
 
@@ -60,7 +60,7 @@ async def vouch(connection: Connection) -> None:
     Raises RefusedError for one that is not the same as before.
     """
     for stream in GUARDED:
-        seen = seen_in(await info_of(connection, stream.name))
+        seen = (await info_of(connection, stream.name)).seen
         record = await record_of(connection, stream.name)
         if record is None or not record.last:
             accepted = record.accepted if record is not None else 0

@@ -91,9 +91,9 @@ class Doubts:
     def __init__(self) -> None:
         self._sights: dict[str, tuple[float, float]] = {}
 
-    def saw_loss(self, seen: Seen, stream: str, now: float) -> bool:
+    def saw_loss(self, stream: str, copies: int, now: float) -> bool:
         """Take in one, seen at `now` in seconds of a clock that only goes on; return whether it is to be believed."""
-        if seen.copies <= 1:
+        if copies <= 1:
             return True
         first, last = self._sights.get(stream, (now, now))
         if now - last > STANDS_SECONDS:  # this process stood still, and maybe the server with it

@@ -174,7 +174,7 @@ class Continuity:
         witness = self._witness
         if witness is None:
             return
-        seen = seen_in(await info_of(self._connection, LOG.name))
+        seen = (await info_of(self._connection, LOG.name)).seen
         found = None
         if seen.first <= witness.sequence <= seen.last:
             message = await message_of(self._connection, LOG.name, {"seq": witness.sequence})
@@ -185,7 +185,7 @@ class Continuity:
 
     async def _lost(self, stream: str, reason: str, seen: Seen, record: Record) -> NoReturn:
         """Act on nothing more; stop once it is sure. Raises StorageRegressedError, before that UnavailableError."""
-        if self._doubts.saw_loss(seen, stream, asyncio.get_running_loop().time()):
+        if self._doubts.saw_loss(stream, seen.copies, asyncio.get_running_loop().time()):
             await self._halt(stream, reason, record)
         doubt = f"{reason}, if who answered leads it: it has {seen.copies} copies; nobody acts on it until that is sure"
         if doubt != self.closed:
@@ -279,34 +279,3 @@ class _Taken(msgspec.Struct, frozen=True):
     """What JetStream answers to a message that it stored."""
 
     seq: int
-
-
-class _State(msgspec.Struct):
-    messages: int = 0
-    first_seq: int = 0
-    last_seq: int = 0
-
-
-class _Config(msgspec.Struct):
-    num_replicas: int = 1
-
-
-class _Info(msgspec.Struct):
-    created: str
-    state: _State
-    config: _Config
-
-
-_INFOS: Final = msgspec.json.Decoder(_Info)
-
-
-def seen_in(answer: bytes) -> Seen:
-    """Read what the server says of a stream (the answer of STREAM.INFO)."""
-    info = _INFOS.decode(answer)
-    return Seen(
-        created=info.created,
-        first=info.state.first_seq,
-        last=info.state.last_seq,
-        messages=info.state.messages,
-        copies=info.config.num_replicas,
-    )

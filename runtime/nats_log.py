@@ -13,7 +13,7 @@ from runtime import failpoints
 from runtime.errors import KubernautError, NotFoundError, UnavailableError
 from runtime.nats_connection import SILENT_SECONDS, Connection
 from runtime.nats_consumer import ConsumerConfig, consumer_fault
-from runtime.nats_continuity import Continuity, seen_in
+from runtime.nats_continuity import Continuity
 from runtime.nats_ends import Ends
 from runtime.nats_headers import status_of
 from runtime.nats_leader import end_of, info_of, message_of
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from runtime.health import Dependency
     from runtime.nats_delivery import NatsDelivery
+    from runtime.nats_leader import StreamInfo
     from runtime.ports import Delivery, Published, Stored
     from schemas.cloudevents import Event
     from schemas.subjects import Consumer
@@ -40,16 +41,6 @@ _VERIFY_SECONDS: Final = 1.0
 _AGAIN_SECONDS: Final = 1.0
 """After which a message comes again that may not be stored."""
 _NOT_THERE: Final = 404
-
-
-class _Config(msgspec.Struct):
-    num_replicas: int = 1
-    allow_direct: bool = False
-
-
-class _StreamInfo(msgspec.Struct):
-    config: _Config
-    ts: str = ""
 
 
 class _Point(msgspec.Struct):
@@ -63,7 +54,6 @@ class _ConsumerInfo(msgspec.Struct):
     config: ConsumerConfig = ConsumerConfig()
 
 
-_INFOS: Final = msgspec.json.Decoder(_StreamInfo)
 _CONSUMERS: Final = msgspec.json.Decoder(_ConsumerInfo)
 
 
@@ -128,8 +118,7 @@ class NatsLog:
 
     async def now(self) -> int:
         """See `Log.now`."""
-        info = _INFOS.decode(await self._connection.api(f"STREAM.INFO.{TIMER_STREAM.name}"))
-        return milliseconds(info.ts)
+        return milliseconds((await info_of(self._connection, TIMER_STREAM.name)).ts)
 
     async def last(self, stream: str, subject: str) -> Stored | None:
         """See `Log.last`."""
@@ -280,15 +269,14 @@ class NatsLog:
         Raises NotFoundError that says what to do, StorageRegressedError, RefusedError, or UnavailableError.
         """
         before = await self.continuity.recollect()
-        answers = {stream.name: await self._info(stream.name) for stream in STREAMS}
+        infos = {stream.name: await self._info(stream.name) for stream in STREAMS}
         try:
-            await self.continuity.judge(before, {name: seen_in(answer) for name, answer in answers.items()})
+            await self.continuity.judge(before, {name: info.seen for name, info in infos.items()})
         except UnavailableError as error:  # what was seen cannot be noted; the streams that people know say more
             told = self._publisher.refusals.told(asyncio.get_running_loop().time())
             raise UnavailableError(f"{told}; {error}" if told else str(error)) from error
-        for name, answer in answers.items():
-            config = _INFOS.decode(answer).config
-            self._direct[name] = config.allow_direct and config.num_replicas == 1
+        for name, info in infos.items():
+            self._direct[name] = info.config.allow_direct and info.config.num_replicas == 1
         for consumer in self._consumers:
             await self._look_at(consumer)
         for puller in self._pullers:
@@ -297,7 +285,7 @@ class NatsLog:
         if told := self._publisher.refusals.told(asyncio.get_running_loop().time()):
             raise UnavailableError(told)
 
-    async def _info(self, stream: str) -> bytes:
+    async def _info(self, stream: str) -> StreamInfo:
         try:
             return await info_of(self._connection, stream)
         except NotFoundError as error:

@@ -21,7 +21,7 @@ from kubernaut.doctor.facts import ConsumerFacts, Memory, Monitor, NatsFacts, St
 from kubernaut.doctor.finding import Unlooked
 from kubernaut.doctor.looking import looked
 from kubernaut.install_vouch import record_of
-from kubernaut.recovery.survey import losses
+from kubernaut.recovery.losses import losses
 from runtime.continuity import GUARDED
 from runtime.errors import NotFoundError, UnavailableError
 from runtime.nats_address import parse, shown
@@ -175,7 +175,7 @@ async def _oldest(api: Connection, consumer: Consumer, acknowledged: int) -> int
 async def _memory(api: Connection, audited: Audited) -> dict[str, Memory]:
     found = await audited()
     newest = Newest() if isinstance(found, Unlooked) else found
-    lost, _ = await losses(api, newest)
+    lost = (await losses(api, newest)).reasons
     memory = {}
     for stream in GUARDED:
         record = await record_of(api, stream.name)

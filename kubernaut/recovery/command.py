@@ -73,7 +73,7 @@ def recover(
     dsn = _database(database, stack)
 
     async def work(connection: Connection, cluster: Any) -> tuple[Found, list[str]]:
-        found = await look(connection, cluster, dsn)
+        found = await look(connection, cluster, dsn, click.echo)
         return found, await renew(connection, cluster, found) if found.losses and accept_loss else []
 
     found, done = asyncio.run(_connected(asked, work))

@@ -21,7 +21,7 @@ from kubernaut.operation_facts import me
 from runtime.continuity import GUARDED, Record
 from runtime.errors import ConflictError, NotFoundError
 from runtime.kinds import WORKFLOWS
-from runtime.nats_continuity import remember, remember_after, seen_in
+from runtime.nats_continuity import remember, remember_after
 from runtime.nats_ends import Ends
 from runtime.nats_leader import end_of, info_of, message_of
 from runtime.nats_publish import Publisher
@@ -60,7 +60,7 @@ async def renew(connection: Connection, cluster: Cluster, found: Found) -> list[
         done += await _import(publisher, found)
     done += await install_streams(connection, streams=STREAMS, consumers=CONSUMERS, vouching=False)
     for stream in GUARDED:
-        seen = seen_in(await info_of(connection, stream.name))
+        seen = (await info_of(connection, stream.name)).seen
         now = time.time_ns() // 1_000_000
         record = Record(created=seen.created, last=seen.last, missing=seen.missing, accepted=now)
         if stream is LOG and claim is not None:

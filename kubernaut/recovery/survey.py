@@ -9,21 +9,19 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from auditor.last_of_runs import last_of_runs
-from auditor.newest import Newest, newest
-from kubernaut.install_vouch import note_of, record_of
+from auditor.newest import newest
+from kubernaut.recovery.losses import seen_of, sure_losses
 from kubernaut.recovery.verdicts import Kept, Verdict, judge
-from runtime import continuity
-from runtime.continuity import GUARDED, Halt, Record, Seen, Witness
-from runtime.errors import KubernautError, NotFoundError
+from runtime.errors import KubernautError
 from runtime.kinds import EXECUTIONS, WORKFLOWS
-from runtime.nats_continuity import seen_in
-from runtime.nats_leader import info_of, message_of
 from runtime.nats_scan import scan
-from schemas.cloudevents import Event, MalformedError, attribute, from_message
+from schemas.cloudevents import Event, MalformedError, from_message
 from schemas.messages import TYPE_OF, Decision, WorkflowChanged
-from schemas.subjects import DECISIONS, LOG, QUEUE, STORAGE_STREAM, WORKFLOW_CHANGES, decision
+from schemas.subjects import DECISIONS, LOG, QUEUE, WORKFLOW_CHANGES, decision
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runtime.nats_connection import Connection
     from runtime.ports import Cluster, Object, Resource
 
@@ -49,11 +47,13 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Why what is left of the log could not be read; empty when it was."""
 
 
-async def look(connection: Connection, cluster: Cluster, database: str) -> Found:
-    """Look at everything. Raises UnavailableError or RefusedError when one of the three cannot be asked."""
-    _, noted = await note_of(connection, LOG.name)
+async def look(connection: Connection, cluster: Cluster, database: str, tell: Callable[[str], None]) -> Found:
+    """Look at everything; `tell` is told what is waited for.
+
+    Raises UnavailableError or RefusedError when one of the three cannot be asked.
+    """
     audited = await newest(database, LOG.name)
-    lost, highest = await losses(connection, audited)
+    lost = await sure_losses(connection, audited, tell)
     workflows = await _all(cluster, WORKFLOWS)
     executions: dict[str, list[Object]] = defaultdict(list)
     for each in await _all(cluster, EXECUTIONS):
@@ -70,62 +70,14 @@ async def look(connection: Connection, cluster: Cluster, database: str) -> Found
     ]
     going = {each.uid for each in verdicts if each.fate == "goes on"}
     return Found(
-        losses=lost,
-        highest=highest,
+        losses=lost.reasons,
+        highest=lost.highest,
         audited=audited.sequence,
-        noted=noted,
+        noted=lost.noted,
         verdicts=verdicts,
         kept={uid: each for uid, each in kept.items() if uid in going},
         unread=unread,
     )
-
-
-async def losses(connection: Connection, audited: Newest) -> tuple[dict[str, str], int]:
-    """Return what shows that a stream lost something, by stream, and the highest sequence that the log ever had."""
-    lost, highest = {}, 0
-    for stream in GUARDED:
-        record = await record_of(connection, stream.name)
-        seen = await _seen(connection, stream.name)
-        witness = Witness(sequence=audited.sequence, id=audited.event_id, source="the audit")
-        had = max(record.last if record else 0, audited.sequence if stream is LOG else 0)
-        if seen is None:
-            reason = f"stream {stream.name} is not there; it had messages up to {had}"
-        elif record is None:
-            reason = f"nobody has vouched for stream {stream.name}"
-        else:
-            reason = continuity.loss(stream.name, seen, record) or await _halted(connection, stream.name, record)
-        if not reason and stream is LOG and seen is not None and audited.sequence:
-            reason = continuity.contradiction(
-                stream.name, seen, witness, await _id_at(connection, seen, audited.sequence)
-            )
-        if reason:
-            lost[stream.name] = reason
-        if stream is LOG:
-            highest = max(had, seen.last if seen is not None else 0)
-    return lost, highest
-
-
-async def _seen(connection: Connection, stream: str) -> Seen | None:
-    try:
-        return seen_in(await info_of(connection, stream))
-    except NotFoundError:
-        return None
-
-
-async def _halted(connection: Connection, stream: str, record: Record) -> str:
-    """Return why the services have stopped, where only one of them could see it."""
-    stored = await message_of(connection, STORAGE_STREAM.name, {"last_by_subj": continuity.key(continuity.HALT)})
-    if stored is None:
-        return ""
-    halt = msgspec.json.decode(stored.data, type=Halt)
-    return halt.reason if halt.stream == stream and halt.accepted == record.accepted else ""
-
-
-async def _id_at(connection: Connection, seen: Seen, sequence: int) -> str | None:
-    if not seen.first <= sequence <= seen.last:
-        return None
-    message = await message_of(connection, LOG.name, {"seq": sequence})
-    return None if message is None else attribute(message.headers, "ce-id")
 
 
 async def _all(cluster: Cluster, resource: Resource) -> list[Object]:
@@ -141,7 +93,7 @@ async def _all(cluster: Cluster, resource: Resource) -> list[Object]:
 
 async def _left(connection: Connection) -> list[Event]:
     """Read the last decisions and objects from what is left of the log; nothing where there is none."""
-    if await _seen(connection, LOG.name) is None:
+    if await seen_of(connection, LOG.name) is None:
         return []
     found: list[Event] = []
     for subject in (DECISIONS, WORKFLOW_CHANGES):

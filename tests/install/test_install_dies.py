@@ -13,7 +13,8 @@ import structlog
 
 from kubernaut.install_streams import install_streams, stream_config
 from runtime.errors import NotFoundError
-from runtime.nats_continuity import Continuity, seen_in
+from runtime.nats_continuity import Continuity
+from runtime.nats_leader import info_of
 from schemas.nats_users import SETUP
 from schemas.subjects import CONSUMERS, EVENT_STREAM, LOG, SCHEDULER, STREAMS
 from tests.dying import DiedError, Life, a_process
@@ -63,7 +64,7 @@ async def a_service_opens(connection: Connection) -> None:
     """Have a service that starts now look at the streams. Raises what it would tell."""
     service = Continuity(connection, "test", structlog.get_logger(), lambda: None, remembers=False)
     before = await service.recollect()
-    await service.judge(before, {s.name: seen_in(await connection.api(f"STREAM.INFO.{s.name}")) for s in STREAMS})
+    await service.judge(before, {s.name: (await info_of(connection, s.name)).seen for s in STREAMS})
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,15 @@ import pytest
 import pytest_asyncio
 import structlog
 
+from auditor.newest import Newest
 from kubernaut.install_streams import install_streams, stream_config
+from kubernaut.install_vouch import note_of
+from kubernaut.recovery.losses import sure_losses
 from runtime import continuity
-from runtime.continuity import Seen
+from runtime.continuity import STANDS_SECONDS, Seen
 from runtime.errors import KubernautError, NotFoundError, UnavailableError
 from runtime.nats_connection import Connection
-from runtime.nats_continuity import Continuity, StorageRegressedError, seen_in
+from runtime.nats_continuity import Continuity, StorageRegressedError, remember
 from runtime.nats_leader import info_of, message_of
 from schemas.subjects import LOG, STORAGE_STREAM, STREAMS, watch_story
 from tests.e2e.world import until
@@ -52,7 +55,7 @@ def a_service(connection: Connection) -> Continuity:
 
 async def everything(connection: Connection) -> dict[str, Seen]:
     """What the leaders say of the streams."""
-    return {stream.name: seen_in(await info_of(connection, stream.name)) for stream in STREAMS}
+    return {stream.name: (await info_of(connection, stream.name)).seen for stream in STREAMS}
 
 
 async def look(service: Continuity, connection: Connection, **last: int) -> None:
@@ -138,7 +141,7 @@ async def test_a_server_that_is_behind_answers_for_a_log_without_a_leader_and_is
 
         async def is_led() -> bool:
             try:
-                return seen_in(await info_of(connection, LOG.name)).last >= end
+                return (await info_of(connection, LOG.name)).state.last_seq >= end
             except KubernautError:
                 return False
 
@@ -163,6 +166,42 @@ async def test_a_loss_that_another_answer_takes_back_stops_nobody(servers: Clust
         assert not service.closed
         halted = {"last_by_subj": continuity.key(continuity.HALT)}
         assert await message_of(connection, STORAGE_STREAM.name, halted) is None
+
+
+async def remember_more(connection: Connection, end: int) -> None:
+    """Remember that the log went that far."""
+    record, _ = await note_of(connection, LOG.name)
+    assert record is not None
+    await remember(connection, LOG.name, msgspec.structs.replace(record, last=end))
+
+
+async def test_recovery_is_shown_no_loss_that_another_answer_takes_back(servers: Cluster) -> None:
+    """What is remembered goes before what the first answer shows; the one after it shows all."""
+    async with administrator(servers.url) as connection:
+        end = await store(connection, 1)
+        await remember_more(connection, end + 3)
+        told = asyncio.Queue[str]()
+        looking = asyncio.create_task(sure_losses(connection, Newest(), told.put_nowait))
+        assert f"lost its end: its last sequence was {end + 3} and is {end}: looking for 25 s" in await told.get()
+        assert end + 3 == await store(connection, 3)
+
+        found = await looking
+
+        assert ({}, end + 3, True) == (found.reasons, found.highest, told.empty())
+
+
+async def test_recovery_tells_a_loss_of_a_log_with_copies_once_it_is_sure(servers: Cluster) -> None:
+    """As the services believe it."""
+    async with administrator(servers.url) as connection:
+        end = await store(connection, 1)
+        await remember_more(connection, end + 1)
+        begun = asyncio.get_running_loop().time()
+
+        found = await sure_losses(connection, Newest(), print)
+
+        assert asyncio.get_running_loop().time() - begun >= STANDS_SECONDS
+        assert [LOG.name] == list(found.reasons)
+        assert end + 1 == await store(connection, 1)  # for those who use the servers next
 
 
 async def test_a_log_with_copies_that_was_made_anew_is_said_within_a_minute(servers: Cluster) -> None:

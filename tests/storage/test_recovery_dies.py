@@ -20,8 +20,8 @@ from runtime.continuity import HALT, Halt, Record
 from runtime.errors import ConflictError, KubernautError, NotFoundError, RefusedError, UnavailableError
 from runtime.kinds import WORKFLOWS
 from runtime.nats_connection import Connection
-from runtime.nats_continuity import Continuity, LogRenewedError, remember, seen_in
-from runtime.nats_leader import message_of
+from runtime.nats_continuity import Continuity, LogRenewedError, remember
+from runtime.nats_leader import info_of, message_of
 from schemas.cloudevents import Event, attribute, to_headers
 from schemas.messages import LossAccepted
 from schemas.names import FINALIZER
@@ -115,7 +115,7 @@ class Scene:
             await stored_in(self.connection, event)
         knower = self.a_service()
         assert await self.acting(knower) == 1
-        seen = seen_in(await self.connection.api(f"STREAM.INFO.{LOG.name}"))
+        seen = (await info_of(self.connection, LOG.name)).seen
         self.highest = seen.last
         if how == "wiped":
             await self.remove_all()
@@ -149,7 +149,7 @@ class Scene:
         """Run the command as a process of its own."""
         self.cluster.life = life
         async with a_process(self.url, RECOVERY, life) as connection:
-            found = await look(connection, self.cluster, self.audit)
+            found = await look(connection, self.cluster, self.audit, print)
             if found.losses:
                 await renew(connection, self.cluster, found)
         return found
@@ -160,7 +160,7 @@ class Scene:
         for each in services:
             with contextlib.suppress(KubernautError, LogRenewedError):
                 before = await each.recollect()
-                infos = {one.name: seen_in(await self.connection.api(f"STREAM.INFO.{one.name}")) for one in STREAMS}
+                infos = {one.name: (await info_of(self.connection, one.name)).seen for one in STREAMS}
                 await each.judge(before, infos)
                 count += not each.closed
         return count
@@ -172,7 +172,7 @@ class Scene:
 
     async def is_whole(self) -> None:
         """Everything is in the log, no sequence was used twice, and nothing begins that had begun."""
-        seen = seen_in(await self.connection.api(f"STREAM.INFO.{LOG.name}"))
+        seen = (await info_of(self.connection, LOG.name)).seen
         assert seen.first > self.highest + GAP
         first = await message_of(self.connection, LOG.name, {"seq": seen.first})
         assert first is not None
@@ -308,14 +308,14 @@ async def test_who_looked_before_another_recovered_makes_nothing_anew(
     """The log that the other has made is there, and what was written to it since."""
     async with a_scene(fresh_nats, database_url, tmp_path) as scene:
         await scene.damaged("halted")
-        late = await look(scene.connection, scene.cluster, scene.audit)
+        late = await look(scene.connection, scene.cluster, scene.audit, print)
         await scene.recover(Life())
-        made = seen_in(await scene.connection.api(f"STREAM.INFO.{LOG.name}"))
+        made = (await info_of(scene.connection, LOG.name)).seen
 
         with pytest.raises(ConflictError, match="somebody else recovers KUBERNAUT"):
             await renew(scene.connection, scene.cluster, late)
 
-        assert made == seen_in(await scene.connection.api(f"STREAM.INFO.{LOG.name}"))
+        assert made == (await info_of(scene.connection, LOG.name)).seen
 
 
 async def test_a_record_that_is_not_taken_is_no_success(
