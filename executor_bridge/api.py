@@ -38,6 +38,23 @@ class Api:
         self.answered_at = float("-inf")
         """When the API answered last, on the loop's clock."""
 
+    @property
+    def rests(self) -> bool:
+        """Whether a call would wait now, because the server wants to be left alone."""
+        return self._rest() > 0
+
+    async def ready(self, *, trial: bool = False) -> None:
+        """Return once a call would not wait. Raises ShutError while the gate is shut, unless it is for a `trial`."""
+        while True:
+            if self._gate.is_shut and not trial:
+                raise ShutError(self._gate, self._reachable.detail)
+            if (wait := self._rest()) <= 0:
+                return
+            await asyncio.sleep(max(wait, _SHORTEST_SLEEP))  # another call may move the time on meanwhile
+
+    def _rest(self) -> float:
+        return self._free_at - asyncio.get_running_loop().time()
+
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         """See `Cluster.get`."""
         return await self._ask(lambda: self._cluster.get(resource, namespace, name))
@@ -72,12 +89,7 @@ class Api:
 
     async def _ask(self, call: Callable[[], Awaitable[T]], *, trial: bool = False) -> T:
         now = asyncio.get_running_loop().time
-        while True:
-            if self._gate.is_shut and not trial:
-                raise ShutError(self._gate, self._reachable.detail)
-            if (wait := self._free_at - now()) <= 0:
-                break
-            await asyncio.sleep(max(wait, _SHORTEST_SLEEP))  # another call may move the time on meanwhile
+        await self.ready(trial=trial)
         try:
             answer = await call()
         except UnavailableError as error:

@@ -85,7 +85,7 @@ class _Create:
         body = body_of(self._command, self._workflow, self._parameters, self._order.traceparent)
         try:
             async with self._context.creates:
-                if self._now() - self._looked_at > FRESH_SECONDS and not await self._is_wanted():
+                if not await self._is_wanted_now():
                     return None
                 await self._context.api.create(EXECUTIONS, self._workflow.namespace, body)
         except (ForbiddenError, UnavailableError):
@@ -98,6 +98,17 @@ class _Create:
             raise RefusedError(message, reason=error.reason) from None
         metrics.CREATION_SECONDS.observe(self._now() - self._began)
         return None
+
+    async def _is_wanted_now(self) -> bool:
+        """Whether it is wanted when the request can leave at once: a server may want to be left alone for a minute."""
+        while True:
+            await self._context.api.ready()
+            if self._now() - self._looked_at <= FRESH_SECONDS:
+                return True
+            if not await self._is_wanted():
+                return False
+            if not self._context.api.rests:
+                return True
 
     async def _is_wanted(self) -> bool:
         self._looked_at = self._now()

@@ -186,6 +186,38 @@ def test_a_create_that_comes_again_is_void_once_its_execution_was_told_and_delet
     assert ([NAME], []) == (world.created(), refusals(world))
 
 
+async def made_elsewhere_and_deleted(world: World) -> None:
+    """Another bridge, which was given the message too, has made it; it was told and deleted."""
+    made = world.cluster.put(EXECUTIONS, body_of(a_create(1), WORKFLOW, {}, ""))
+    await world.log.publish(execution_change(made))
+    world.cluster.remove(EXECUTIONS, WORKFLOW.namespace, NAME)
+
+
+async def decided_otherwise(world: World) -> None:
+    """The run has ended meanwhile."""
+    await world.decide(a_decision(2, a_state(phase="failed", ended_at=1)))
+
+
+@pytest.mark.parametrize("meanwhile", [made_elsewhere_and_deleted, decided_otherwise])
+def test_a_create_that_had_to_wait_for_the_server_is_looked_at_once_more(
+    meanwhile: Callable[[World], Awaitable[None]],
+) -> None:
+    """(F10) Somebody else was told Retry-After 7; what was wanted before the wait may not be after it (G5)."""
+    other = msgspec.structs.replace(WORKFLOW, uid="another", name="another")
+
+    async def scene(world: World) -> None:
+        world.cluster.fail("create", UnavailableError("429", retry_after=7.0))
+        await world.decide(a_decision(1, WANTED, a_create(1, uid=other.uid), workflow=other))
+        await world.until(lambda: world.cluster.calls)
+        await world.decide(a_decision(1, WANTED, a_create(1)))
+        await asyncio.sleep(1.0)
+        await meanwhile(world)
+
+    world = a_world(scene)
+
+    assert ([], refusals(world)) == (world.created(), [])
+
+
 def test_what_the_log_tells_of_other_executions_keeps_no_create_back() -> None:
     """One of another step, and a message that is none: the command that did not get through makes what is not there."""
 
