@@ -93,11 +93,11 @@ class Bridge:
     def _came_before(self, delivery: Delivery) -> bool:
         """Whether a message may have been worked on, by this process or another.
 
-        By the server's count, which its kill resets; or because messages that are new come in the log's order.
+        New ones come in the log's order: one that does not is of a consumer that somebody has made anew.
         """
         sequence, newest = delivery.message.sequence, self._newest_taken
         self._newest_taken = max(sequence, newest)
-        return delivery.deliveries > 1 or sequence <= newest
+        return delivery.again or sequence <= newest
 
     async def finished(self, seconds: float) -> None:
         """Let what is in hand end for `seconds`; give back the rest."""

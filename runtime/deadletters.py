@@ -45,11 +45,7 @@ class Redriven:
         self._asked = asked
         self.message = message
         self.redrive = redrive
-
-    @property
-    def deliveries(self) -> int:
-        """See `Delivery.deliveries`."""
-        return self._asked.deliveries
+        self.again = True
 
     async def ack(self) -> None:
         """See `Delivery.ack`."""

@@ -179,9 +179,9 @@ class _Watched:
         return self._delivery.message
 
     @property
-    def deliveries(self) -> int:
-        """See `Delivery.deliveries`."""
-        return self._delivery.deliveries
+    def again(self) -> bool:
+        """See `Delivery.again`."""
+        return self._delivery.again
 
     async def ack(self) -> None:
         """See `Delivery.ack`."""

@@ -17,14 +17,14 @@ _ACK, _NAK, _PROGRESS, _TERM = b"+ACK", b"-NAK", b"+WPI", b"+TERM"
 class NatsDelivery:
     """A `Delivery` of JetStream."""
 
-    __slots__ = ("_alive_at", "_came_at", "_connection", "_ended", "_puller", "_reply", "deliveries", "message")
+    __slots__ = ("_alive_at", "_came_at", "_connection", "_ended", "_puller", "_reply", "again", "message")
 
     def __init__(
-        self, message: Stored, reply: str, *, deliveries: int, connection: Connection, puller: Puller, now: float
+        self, message: Stored, reply: str, *, again: bool, connection: Connection, puller: Puller, now: float
     ) -> None:
         """`reply`: where acknowledgements go; `now`: on the loop's clock."""
         self.message = message
-        self.deliveries = deliveries
+        self.again = again
         self._reply = reply
         self._connection = connection
         self._puller = puller

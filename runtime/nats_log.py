@@ -84,6 +84,11 @@ class NatsLog:
         self._direct: dict[str, bool] = {}
         self._ends = Ends(partial(end_of, self._connection))
         self._doubted = ""
+        self._connects = 0
+        self._older: dict[str, int] = {}
+        """Where each stream ended when this process connected. A server alone forgets with its life how often it gave
+        out what; of several, each writes that down before it gives it out (nats-server 2.15, replicateDeliveries)."""
+        self._older_at = 0
         self._consumers: tuple[Consumer, ...] = ()
         self._pullers: set[Puller] = set()
         self._wake = asyncio.Event()
@@ -177,7 +182,14 @@ class NatsLog:
 
     async def consume(self, consumer: Consumer, *, in_hand: int) -> AsyncGenerator[Delivery, None]:
         """See `Log.consume`."""
-        puller = Puller(self._connection, consumer, in_hand, self._log, may_pull=lambda: not self.continuity.closed)
+        puller = Puller(
+            self._connection,
+            consumer,
+            in_hand,
+            self._log,
+            may_pull=lambda: not self.continuity.closed,
+            older=lambda: self._older.get(consumer.stream, 0),
+        )
         self._pullers.add(puller)
         puller.start()
         points = failpoints.armed()
@@ -237,6 +249,7 @@ class NatsLog:
         self._ends.saw(stream, sequence)
 
     def _connected_anew(self) -> None:
+        self._connects += 1
         self.continuity.unsure()
         self._wake.set()
 
@@ -268,6 +281,7 @@ class NatsLog:
 
         Raises NotFoundError that says what to do, StorageRegressedError, RefusedError, or UnavailableError.
         """
+        connects = self._connects
         before = await self.continuity.recollect()
         infos = {stream.name: await self._info(stream.name) for stream in STREAMS}
         try:
@@ -275,6 +289,8 @@ class NatsLog:
         except UnavailableError as error:  # what was seen cannot be noted; the streams that people know say more
             told = self._publisher.refusals.told(asyncio.get_running_loop().time())
             raise UnavailableError(f"{told}; {error}" if told else str(error)) from error
+        if self._older_at != connects:
+            self._older_at, self._older = connects, {name: info.seen.last for name, info in infos.items()}
         for name, info in infos.items():
             self._direct[name] = info.config.allow_direct and info.config.num_replicas == 1
         for consumer in self._consumers:

@@ -58,13 +58,18 @@ class Puller:
         log: structlog.typing.FilteringBoundLogger,
         *,
         may_pull: Callable[[], bool] = lambda: True,
+        older: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`in_hand`: how many messages may be out and not ended; `may_pull`: whether any may be fetched now."""
+        """`in_hand`: how many messages may be out and not ended; `may_pull`: whether any may be fetched now.
+
+        `older`: the last sequence of which the server may have forgotten that somebody was given it.
+        """
         self._connection = connection
         self._consumer = consumer
         self._places = in_hand
         self._log = log
         self._may_pull = may_pull
+        self._older = older
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{consumer.stream}.{consumer.name}"
         self._inbox = ""
         """Of the pull requests that count. Each new start has its own: the server drops those of a silent inbox."""
@@ -186,9 +191,8 @@ class Puller:
             headers=from_block(headers) if headers else {},
             data=data,
         )
-        delivery = NatsDelivery(
-            message, reply, deliveries=told.deliveries, connection=self._connection, puller=self, now=self._heard
-        )
+        again = told.deliveries > 1 or told.sequence <= self._older()
+        delivery = NatsDelivery(message, reply, again=again, connection=self._connection, puller=self, now=self._heard)
         if self._stopped:
             delivery.give_back()
             return

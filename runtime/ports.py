@@ -43,8 +43,12 @@ class Delivery(Protocol):
         ...
 
     @property
-    def deliveries(self) -> int:
-        """How often the server says that it was delivered, from 1. Restarts may reset it: never a poison counter."""
+    def again(self) -> bool:
+        """Whether somebody may have been given it before, whatever has become of them.
+
+        By the server's count; and as a server that is killed forgets that, also where it was there already when this
+        process connected.
+        """
         ...
 
     async def ack(self) -> None:

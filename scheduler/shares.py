@@ -25,9 +25,9 @@ class Share:
         return self._whole.delivery.message
 
     @property
-    def deliveries(self) -> int:
+    def again(self) -> bool:
         """As of the whole."""
-        return self._whole.delivery.deliveries
+        return self._whole.delivery.again
 
     async def ack(self) -> None:
         """One run has handled it; the last one acknowledges, unless any run gave it back."""

@@ -22,7 +22,7 @@ from watcher.floor import Floor
 from watcher.freshness_loop import PATIENCE, Freshness
 from watcher.gather import recall
 from watcher.owners import Owners
-from watcher.pace import Pace
+from watcher.pace import LOG_MOST, Pace
 from watcher.parts import Intervals, Parts
 from watcher.publish import Publisher
 from watcher.resync_loop import Resync
@@ -152,7 +152,7 @@ async def _recalled(
     dependency: Dependency,
     say: structlog.typing.FilteringBoundLogger,
 ) -> Recalled:
-    backoff, started = Backoff(), time.monotonic()
+    backoff, started = Backoff(most=LOG_MOST), time.monotonic()
     while True:
         try:
             recalled = await recall(log, view, correlations)

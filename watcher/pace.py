@@ -1,4 +1,4 @@
-"""How long to wait before a watch is tried again. Pure: the caller has the clock and draws the numbers."""
+"""How long to wait before something is tried again. Pure: the caller has the clock and draws the numbers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ FIRST: Final = 0.8
 MOST: Final = 30.0
 HEALTHY: Final = 120.0
 """Seconds of watching after which trouble starts from the beginning. These are client-go's numbers (reflector.go)."""
+LOG_MOST: Final = 5.0
+"""Longest wait before the log is asked again: nothing but a try tells that it is back."""
 TRUE: Final = 10.0
 """Seconds after which a watch was one, however it ended."""
 

@@ -20,6 +20,7 @@ from watcher import metrics
 from watcher.changes import Message, Sighting, message_for
 from watcher.floor import Floor, Ticket
 from watcher.known import Entry
+from watcher.pace import LOG_MOST
 
 if TYPE_CHECKING:
     import structlog
@@ -112,7 +113,7 @@ class Publisher:
 
     async def _settle(self, uid: str, sighting: Sighting) -> None:
         """Publish until the log has this version or a newer one."""
-        backoff, again = Backoff(), Backoff(first=CONFLICT_SECONDS)
+        backoff, again = Backoff(most=LOG_MOST), Backoff(first=CONFLICT_SECONDS, most=LOG_MOST)
         if self._owners is not None and not self._known.is_gone(uid):
             await self._owners.first(sighting)
         while not self._known.is_gone(uid):

@@ -17,6 +17,7 @@ from schemas.messages import TYPE_OF, encode
 from schemas.names import digest
 from schemas.subjects import LOG, watch_story
 from watcher.changes import SOURCE, claim
+from watcher.pace import LOG_MOST
 
 if TYPE_CHECKING:
     import structlog
@@ -38,7 +39,7 @@ class Story:
 
     async def tell(self, told: WatchTold, *, floor: int) -> int:
         """Put it on the log, however long that takes; return its sequence."""
-        backoff = Backoff()
+        backoff = Backoff(most=LOG_MOST)
         while True:
             try:
                 return await self._tell(told, floor)

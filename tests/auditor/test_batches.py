@@ -13,7 +13,7 @@ AGES = 3600.0
 class Handed:
     """A delivery of which only the message matters."""
 
-    deliveries = 1
+    again = False
 
     def __init__(self, sequence: int, size: int = 10) -> None:
         self.message: Stored = poison(b"x" * size, sequence)

@@ -140,7 +140,7 @@ class PortDelivery:
         self._inner = inner
         self._calls = calls
         self.message = inner.message
-        self.deliveries = inner.deliveries
+        self.again = inner.again
 
     async def ack(self) -> None:
         """See `Delivery.ack`."""

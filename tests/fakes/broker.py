@@ -81,6 +81,8 @@ class Broker:
         self._seen: dict[tuple[str, str], tuple[int, float]] = {}
         self._durables: dict[tuple[str, str], Durable] = {}
         self._timers = Timers(self)
+        self.older: dict[str, int] = {}
+        """Where each stream ended when the server was started last."""
 
     def stop(self) -> None:
         """Go down, as by kill -9: nothing is answered, and what comes due waits."""
@@ -89,9 +91,14 @@ class Broker:
     def start(self) -> None:
         """Come up with everything that was stored."""
         self.up = True
+        self.older = self.ends()
         self._timers.catch_up()
         for durable in self._durables.values():
             self.pump(durable)
+
+    def ends(self) -> dict[str, int]:
+        """Where each stream ends."""
+        return {stream: len(messages) for stream, messages in self.streams.items()}
 
     def forget_acks(self, seconds: float) -> None:
         """Lose what was acknowledged in the last so many seconds, as a server that is killed does: it comes again."""
@@ -102,6 +109,12 @@ class Broker:
                 if self.holds(message) and message.sequence not in durable.out:
                     durable.out[message.sequence] = out = Out(message)
                     self._due(durable, out, 0.0)
+
+    def forget_counts(self) -> None:
+        """Lose how often each message was given out, as a server does that is killed."""
+        for durable in self._durables.values():
+            for out in durable.out.values():
+                out.deliveries = 0
 
     def redeliver(self) -> None:
         """Give out once more what is in hand, as a server does that has lost count of time."""

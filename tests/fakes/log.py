@@ -31,7 +31,7 @@ class FakeDelivery:
         self._puller = puller
         self._ended = False
         self.message = out.message
-        self.deliveries = out.deliveries
+        self.again = out.deliveries > 1 or self.message.sequence <= log.older(self.message.stream)
 
     async def ack(self) -> None:
         """See `Delivery.ack`."""
@@ -77,6 +77,11 @@ class FakeLog:
         self.acked: list[int] = []
         self.terminated: list[int] = []
         self._pullers: list[tuple[Durable, Puller]] = []
+        self._older = self.broker.ends()
+
+    def older(self, stream: str) -> int:
+        """Where the stream ended when this process connected, to the server as it is now."""
+        return max(self._older.get(stream, 0), self.broker.older.get(stream, 0))
 
     def stored(self, pattern: str = ">", stream: str = LOG.name) -> list[Stored]:
         """What the stream holds of a filter, for a test to look at."""

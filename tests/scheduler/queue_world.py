@@ -97,7 +97,7 @@ class Share:
 
     def __init__(self, delivery: Delivery, left: list[str]) -> None:
         self.message = delivery.message
-        self.deliveries = delivery.deliveries
+        self.again = delivery.again
         self._delivery = delivery
         self._left = left
 

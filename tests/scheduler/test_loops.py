@@ -148,7 +148,7 @@ class InHand:
         found = log.broker.newest(stream, pattern)
         assert found is not None
         self.message = found
-        self.deliveries = 1
+        self.again = False
 
     async def ack(self) -> None:
         """As a delivery."""

@@ -15,7 +15,7 @@ class Slip:
 
     def __init__(self) -> None:
         self.message = MESSAGE
-        self.deliveries = 3
+        self.again = True
         self.said: list[str] = []
 
     async def ack(self) -> None:
@@ -100,4 +100,4 @@ def test_a_part_is_the_message() -> None:
 
     (part,) = shares(slip, 1)
 
-    assert (MESSAGE, 3) == (part.message, part.deliveries)
+    assert (MESSAGE, True) == (part.message, part.again)

@@ -131,6 +131,7 @@ class Effects:
         self._world.broker.stop()
         await asyncio.sleep(fault.seconds)
         self._world.broker.forget_acks(fault.seconds + 1.5)
+        self._world.broker.forget_counts()
         self._world.broker.start()
 
     async def _cut_watch(self, fault: Fault) -> None:

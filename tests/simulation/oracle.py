@@ -40,6 +40,8 @@ _ANY: Final = msgspec.json.Decoder()
 ENDS: Final = frozenset({"completed", "failed"})
 TOLD_WITHIN: Final = 120.0
 """Seconds in which a change is in the log once all is healed; the back-offs of the watcher go up to 30 s each."""
+TOLD_LATE: Final = 15.0
+"""Seconds in which a watcher that has seen something tells it once all is healed: it may try twice, 5 s apart."""
 RESYNCED_WITHIN: Final = 1000.0
 """Seconds more where a watch has left something out: the resync looks every 8 to 12 minutes, and may fail once."""
 KNOWN_WITHIN: Final = 0.1
@@ -336,7 +338,8 @@ class Oracle:
     def _unfinished(self, uid: str, run: Run) -> Iterator[str]:
         state = run.last.state if run.last else None
         if not run.exists and uid not in self._versions:
-            return  # it came and went while nobody watched
+            yield from self._perhaps_seen(uid, run)
+            return
         if state is None or run.last is None:
             yield f"G8: {run.name} was never decided on"
             return
@@ -355,6 +358,11 @@ class Oracle:
             yield f"G8: {run.name} counts {state.in_flight} in flight"
         if self.in_flight(uid):
             yield f"G8: {[each['metadata']['name'] for each in self.in_flight(uid)]} have not ended"
+
+    def _perhaps_seen(self, uid: str, run: Run) -> Iterator[str]:
+        """It came and went, and is not in the log: whoever has seen it may still tell it, or nobody watched."""
+        if self._world.milliseconds() / 1000 - max(self._world.healed_at, self._deleted[uid]) < TOLD_LATE:
+            yield f"G1: {run.name} came and went, and may still be told"
 
     def _is_left(self, meta: Object) -> bool:
         """Whether a bridge put our finalizer on too late, when another had its message acknowledged, and then it died.

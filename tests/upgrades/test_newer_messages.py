@@ -60,7 +60,7 @@ class Given:
 
     def __init__(self, message: Stored) -> None:
         self.message = message
-        self.deliveries = 1
+        self.again = False
         self.fate = ""
 
     async def ack(self) -> None:

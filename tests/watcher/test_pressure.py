@@ -161,6 +161,31 @@ def test_after_ten_minutes_without_an_api_server_work_goes_on_within_half_a_minu
     assert ["execution", "workflow"] == seen
 
 
+def test_after_ten_minutes_without_a_log_all_that_waits_is_on_it_within_ten_seconds() -> None:
+    """Each change goes on by its own next try, as does the list that a broken watch needs (F27)."""
+
+    async def play() -> tuple[int, list[str]]:
+        cluster, log, back = FakeCluster(), FakeLog(), 700.0
+        watching = asyncio.create_task(both_views(cluster, log, back + 60))
+        await asyncio.sleep(100)
+        log.broker.up = False
+        for number in range(20):
+            cluster.put(WORKFLOWS, a_workflow(f"meanwhile-{number}"))
+        await asyncio.sleep(10)
+        cluster.fail("watch", StreamBrokenError("cut"), after=True)
+        cluster.put(WORKFLOWS, a_workflow("unseen"))
+        await asyncio.sleep(back - 110)
+        log.broker.up = True
+        await asyncio.sleep(10)
+        seen = len(changes(log)), [story.what for story in told(log)]
+        await watching
+        return seen
+
+    count, stories = virtual.run(play())
+
+    assert (21, "relisted") == (count, stories[-1])
+
+
 def test_a_watch_that_falls_silent_is_replaced_within_two_minutes() -> None:
     """Not a byte comes, and the connection stays open (F12)."""
 
