@@ -74,6 +74,7 @@ async def build(sources: Path, cache: Path, progress: Progress) -> Path:
             built = await compile_program(sources, scratch, linker_variables(sources), progress)
             built.replace(program)
         finally:
+            progress.say("removing what only the build needed; a slow disk takes minutes for that")
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
     return program
 
