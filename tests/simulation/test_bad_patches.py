@@ -135,15 +135,15 @@ def shows_a_status_over_a_newer_one(patch: Patch) -> None:
     patch.setattr(executor_bridge.handlers.show_status.Board, "_look", look)
 
 
-def buries_what_was_delivered_three_times(patch: Patch) -> None:
-    """The scheduler takes the count of deliveries for a sign of poison."""
+def buries_what_comes_again(patch: Patch) -> None:
+    """The scheduler takes for poison what somebody may have been given before."""
     before = Scheduler.handle
 
     async def handle(self: Any, uid: str, deliveries: list[Any]) -> None:
         for delivery in deliveries:
-            if delivery.deliveries >= 3:
+            if delivery.again:
                 await bury(self._log, delivery, consumer=subjects.SCHEDULER.name, error="poison")
-        await before(self, uid, [delivery for delivery in deliveries if delivery.deliveries < 3])
+        await before(self, uid, [delivery for delivery in deliveries if not delivery.again])
 
     patch.setattr(Scheduler, "handle", handle)
 
@@ -291,7 +291,7 @@ PATCHES: Final[tuple[tuple[Callable[[Patch], None], str], ...]] = (
     (arms_no_wake_up_and_does_not_sweep, "0"),
     (gives_no_place_back, "0"),
     (shows_a_status_over_a_newer_one, "0"),
-    (buries_what_was_delivered_three_times, "19"),
+    (buries_what_comes_again, "0"),
     (believes_what_it_remembers, "24@2"),
     (counts_no_rollback_and_no_dry_run, "1"),
     (skips_what_somebody_else_may_have_told, "0"),
