@@ -27,7 +27,7 @@ class Ends:
         self._known: dict[str, int] = {}
 
     def saw(self, stream: str, sequence: int) -> None:
-        """Take in that the server acknowledged this one, or that it was found to be stored."""
+        """Take in that the server acknowledged this one."""
         self._known[stream] = max(sequence, self._known.get(stream, 0))
 
     async def stored(self, stream: str, found: Stored) -> Stored:

@@ -114,7 +114,9 @@ class NatsLog:
     async def publish(self, event: Event, *, expect: int | None = None, expect_filter: str | None = None) -> Published:
         """See `Log.publish`."""
         published = await self._publisher.publish(event, expect, expect_filter)
-        self._saw(stream_of(event.subject), published.sequence)
+        stream = stream_of(event.subject)
+        self.continuity.saw(stream, published.sequence)
+        self._ends.saw(stream, published.sequence)
         return published
 
     async def schedule(self, event: Event, *, at_ms: int, target: str) -> None:
@@ -197,7 +199,7 @@ class NatsLog:
             while True:
                 delivery = await puller.next()
                 if await self._is_stored(delivery):
-                    self._saw(consumer.stream, delivery.message.sequence)
+                    self.continuity.saw(consumer.stream, delivery.message.sequence)
                     yield delivery if points is None else points.deliver(consumer.name, delivery)
         finally:
             puller.stop()
@@ -243,10 +245,6 @@ class NatsLog:
         if status:
             raise UnavailableError(f"JetStream answered {subject} with {status} {what}")
         return await self._ends.stored(stream, from_direct(stream, reply.headers, reply.data))
-
-    def _saw(self, stream: str, sequence: int) -> None:
-        self.continuity.saw(stream, sequence)
-        self._ends.saw(stream, sequence)
 
     def _connected_anew(self) -> None:
         self._connects += 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from kubernaut.install_vouch import note_of, record_of
+from kubernaut.install_vouch import note_of
 from runtime import continuity
 from runtime.continuity import GUARDED, STANDS_SECONDS, Doubts, Halt, Record, Seen, Witness
 from runtime.errors import NotFoundError
@@ -32,7 +32,7 @@ class Losses(msgspec.Struct, frozen=True, kw_only=True):
     highest: int
     """Highest sequence that the log is known to have had."""
     noted: int
-    """Sequence of the note of what is remembered of the log, read before all else; 0 without one."""
+    """Sequence of the note of what is remembered of the log, read before the log itself; 0 without one."""
 
 
 async def losses(connection: Connection, audited: Newest) -> Losses:
@@ -40,10 +40,9 @@ async def losses(connection: Connection, audited: Newest) -> Losses:
 
     Raises UnavailableError or RefusedError when NATS cannot be asked.
     """
-    _, noted = await note_of(connection, LOG.name)
-    lost, highest = {}, 0
+    lost, highest, noted = {}, 0, 0
     for stream in GUARDED:
-        record = await record_of(connection, stream.name)
+        record, at = await note_of(connection, stream.name)
         seen = await seen_of(connection, stream.name)
         witness = Witness(sequence=audited.sequence, id=audited.event_id, source="the audit")
         had = max(record.last if record else 0, audited.sequence if stream is LOG else 0)
@@ -60,7 +59,7 @@ async def losses(connection: Connection, audited: Newest) -> Losses:
         if reason:
             lost[stream.name] = reason
         if stream is LOG:
-            highest = max(had, seen.last if seen is not None else 0)
+            noted, highest = at, max(had, seen.last if seen is not None else 0)
     return Losses(reasons=lost, highest=highest, noted=noted)
 
 
